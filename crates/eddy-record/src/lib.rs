@@ -1,0 +1,28 @@
+//! What flows through Eddy: records, their schema, where they stood in the stream, and the scored
+//! rows made of them.
+//!
+//! The flow is `bytes -> RawRecord -> (schema) -> Record -> ScoredRecord -> bytes`. This crate owns
+//! every type on that line and nothing that moves them: it does no I/O, starts no thread and reads
+//! no clock, so the same bytes and the same schema give the same result on any machine.
+//!
+//! - [`Schema`], [`Column`] and [`SqlType`] say what a record's columns are called, where in the
+//!   payload they stand and which type they have; [`discover`] infers a schema from a sample.
+//! - [`RawRecord`] is a record as the source delivered it; [`Decoder`] turns it into [`Record`]s or
+//!   says with a [`DecodeError`] which column failed and why.
+//! - [`ScoredRecord`] is what leaves, with a [`DocumentId`] derived from its position, so that
+//!   writing it twice has the effect of writing it once.
+//! - [`DeadLetter`] is what could not be decoded, scored or delivered, with its raw bytes.
+//!
+//! It does not talk to any service and does not know what a forest is.
+
+mod ids;
+mod record;
+mod schema;
+mod value;
+
+pub use ids::{
+    DocumentId, PartitionId, Position, SequenceNumber, SequenceNumberError, StreamIdentity,
+};
+pub use record::{DeadLetter, RawRecord, Record, ScoredRecord, Stage};
+pub use schema::{Column, RecordFormat, Schema, SqlType};
+pub use value::Value;

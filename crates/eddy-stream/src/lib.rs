@@ -1,0 +1,25 @@
+//! The seams of a pipeline: where records come from, where rows go, where positions and models are
+//! kept, and what time it is.
+//!
+//! - [`Source`] lists a stream's partitions and opens readers; [`PartitionReader`] delivers
+//!   [`Batch`]es in order. Checkpoints are not its business: a reader starts where it is told.
+//! - [`Sink`] takes rows and returns only when they are durable, or says which it refuses for good.
+//! - [`StateStore`] keeps a partition's position and models; a commit is atomic, and an owner that
+//!   has lost the partition cannot commit.
+//! - [`Clock`] tells the time, so that a test can.
+//!
+//! Data flows from source to sink; nothing flows back but the knowledge that a write is durable.
+//! This crate names no service: implementations for files, standard input and memory are here,
+//! those for Kinesis, Firehose and OpenSearch are in crates of their own.
+
+mod clock;
+mod error;
+mod sink;
+mod source;
+mod state;
+
+pub use clock::{Clock, SystemClock};
+pub use error::{ErrorKind, StreamError};
+pub use sink::{DeadLetterSink, Rejected, Sink};
+pub use source::{Batch, Partition, PartitionReader, Source, Start};
+pub use state::{PartitionState, StateChange, StateStore};

@@ -1,0 +1,60 @@
+//! Where a partition's position and models are kept.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use eddy_record::PartitionId;
+
+use crate::StreamError;
+
+/// One entry to set (`Some`) or to delete (`None`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The entry's key.
+    pub key: Bytes,
+    /// Its new value.
+    pub value: Option<Bytes>,
+}
+
+/// The states of a stream's partitions, by the stream's name: they outlive a stream that is deleted
+/// and created anew.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// Opens a partition's state and becomes its only owner: whoever had it open before can no
+    /// longer commit.
+    ///
+    /// # Errors
+    /// The state cannot be read, or was written by a newer version.
+    async fn open(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Box<dyn PartitionState>, StreamError>;
+}
+
+/// One partition's entries.
+#[async_trait]
+pub trait PartitionState: Send + Sync {
+    /// The entry's value.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError>;
+
+    /// All entries whose key starts with `prefix`, in key order.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError>;
+
+    /// Applies all changes or none, and returns when they are durable.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) where another owner has opened the partition.
+    async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError>;
+
+    /// Releases the partition.
+    ///
+    /// # Errors
+    /// Something committed before could not be made durable.
+    async fn close(self: Box<Self>) -> Result<(), StreamError>;
+}
