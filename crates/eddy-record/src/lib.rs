@@ -15,14 +15,33 @@
 //!
 //! It does not talk to any service and does not know what a forest is.
 
+mod coerce;
+mod csv;
+mod dead_letter;
+mod decode;
+mod error;
 mod ids;
+mod input_schema;
+mod json;
+mod number;
+mod output;
+mod path;
 mod record;
 mod schema;
+mod schema_file;
+mod sql_type;
+mod timestamp;
 mod value;
 
+pub use decode::{DecodeLimits, Decoder};
+pub use error::{DeadLetterError, DecodeError, DiscoverError, SchemaError, SqlTypeError};
 pub use ids::{
     DocumentId, PartitionId, Position, SequenceNumber, SequenceNumberError, StreamIdentity,
 };
+pub use number::write_f64;
+pub use output::write_csv_header;
 pub use record::{DeadLetter, RawRecord, Record, ScoredRecord, Stage};
-pub use schema::{Column, RecordFormat, Schema, SqlType};
+pub use schema::{Column, RecordFormat, Schema};
+pub use sql_type::SqlType;
+pub use timestamp::{format_timestamp_ms, parse_timestamp_ms};
 pub use value::Value;

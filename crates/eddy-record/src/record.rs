@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{DocumentId, PartitionId, Position, Schema, StreamIdentity, Value};
 
@@ -42,7 +43,8 @@ pub struct ScoredRecord {
 }
 
 /// Where a record was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// The payload does not fit the schema.
     Decode,

@@ -1,0 +1,204 @@
+//! Times as text: what senders write and what Eddy writes.
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+
+/// Reads a time: `1992-02-14`, `1992-02-14 18:35:44.0`, `1992-02-14T18:35:44.25Z`,
+/// `1992-02-14T18:35+02:00`; without an offset it is UTC.
+///
+/// The result is in milliseconds since the Unix epoch; digits beyond milliseconds are dropped.
+/// `None` where the text is no such time.
+pub fn parse_timestamp_ms(text: &str) -> Option<i64> {
+    let mut rest = Rest(text.trim().as_bytes());
+    let year = i32::try_from(rest.digits(4)?).ok()?;
+    rest.expect(b"-")?;
+    let month = rest.digits(2)?;
+    rest.expect(b"-")?;
+    let date = NaiveDate::from_ymd_opt(year, month, rest.digits(2)?)?;
+    if rest.0.is_empty() {
+        return Some(date.and_hms_opt(0, 0, 0)?.and_utc().timestamp_millis());
+    }
+
+    rest.expect(b"Tt ")?;
+    let hour = rest.digits(2)?;
+    rest.expect(b":")?;
+    let minute = rest.digits(2)?;
+    let (mut second, mut millis) = (0, 0);
+    if rest.expect(b":").is_some() {
+        second = rest.digits(2)?;
+        if rest.expect(b".,").is_some() {
+            millis = rest.fraction()?;
+        }
+    }
+    let offset_min = rest.offset_min()?;
+    if !rest.0.is_empty() {
+        return None;
+    }
+    let time = date.and_hms_milli_opt(hour, minute, second, millis)?;
+    Some(time.and_utc().timestamp_millis() - offset_min * 60_000)
+}
+
+/// Writes milliseconds since the Unix epoch as `2026-11-23T12:00:00.040Z`.
+pub fn format_timestamp_ms(ms: i64) -> String {
+    let mut text = Vec::with_capacity(24);
+    write_timestamp_ms(ms, &mut text);
+    text.into_iter().map(char::from).collect()
+}
+
+/// As [`format_timestamp_ms`], at the end of `out`. A time that no calendar holds (beyond the year
+/// 262 000) is written as the nearest one that does.
+pub(crate) fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
+    let furthest = if ms < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or(furthest);
+    let year = time.year();
+    if (0..=9999).contains(&year) {
+        push_digits(year.unsigned_abs(), 4, out);
+    } else {
+        // ISO 8601 writes such years with a sign and more digits.
+        out.push(if year < 0 { b'-' } else { b'+' });
+        push_digits(year.unsigned_abs(), 6, out);
+    }
+    for (before, number) in [(b'-', time.month()), (b'-', time.day()), (b'T', time.hour())] {
+        out.push(before);
+        push_digits(number, 2, out);
+    }
+    for number in [time.minute(), time.second()] {
+        out.push(b':');
+        push_digits(number, 2, out);
+    }
+    out.push(b'.');
+    push_digits(time.timestamp_subsec_millis(), 3, out);
+    out.push(b'Z');
+}
+
+fn push_digits(mut number: u32, n_digits: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + n_digits, b'0');
+    for digit in out[start..].iter_mut().rev() {
+        *digit += (number % 10).to_le_bytes()[0];
+        number /= 10;
+    }
+}
+
+/// What is left to read.
+struct Rest<'a>(&'a [u8]);
+
+impl Rest<'_> {
+    fn expect(&mut self, any_of: &[u8]) -> Option<u8> {
+        let (first, tail) = self.0.split_first()?;
+        any_of.contains(first).then(|| {
+            self.0 = tail;
+            *first
+        })
+    }
+
+    fn digits(&mut self, n_digits: usize) -> Option<u32> {
+        let (digits, tail) = self.0.split_at_checked(n_digits)?;
+        self.0 = tail;
+        digits.iter().try_fold(0, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+        })
+    }
+
+    /// The digits after the point, as milliseconds.
+    fn fraction(&mut self) -> Option<u32> {
+        let n_digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, tail) = self.0.split_at(n_digits);
+        self.0 = tail;
+        let digit = |idx| digits.get(idx).map_or(0, |digit: &u8| u32::from(digit - b'0'));
+        (n_digits > 0).then(|| digit(0) * 100 + digit(1) * 10 + digit(2))
+    }
+
+    /// `Z`, `+02:00`, `-0330`, `+02` or nothing, in minutes.
+    fn offset_min(&mut self) -> Option<i64> {
+        let sign = match self.0.first() {
+            None => return Some(0),
+            Some(b'Z' | b'z') => {
+                self.0 = &self.0[1..];
+                return Some(0);
+            }
+            Some(_) => {
+                if self.expect(b"+-")? == b'-' {
+                    -1
+                } else {
+                    1
+                }
+            }
+        };
+        let hours = self.digits(2)?;
+        let minutes = match self.0 {
+            [] => 0,
+            _ => {
+                self.expect(b":");
+                self.digits(2)?
+            }
+        };
+        (hours <= 18 && minutes <= 59).then(|| sign * i64::from(hours * 60 + minutes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_the_forms_that_senders_use() {
+        for (text, expected) in [
+            ("1970-01-01", 0),
+            ("1992-02-14", 698_025_600_000),
+            ("1992-02-14 18:35:44.0", 698_092_544_000),
+            ("1992-02-14T18:35:44Z", 698_092_544_000),
+            ("1992-02-14T18:35:44.0459999Z", 698_092_544_045),
+            ("1992-02-14T20:35:44+02:00", 698_092_544_000),
+            ("1992-02-14T15:05:44-0330", 698_092_544_000),
+            ("1992-02-14T19:35+01", 698_092_500_000),
+            ("1969-12-31T23:59:59.999Z", -1),
+            (" 2024-02-29 ", 1_709_164_800_000),
+        ] {
+            assert_eq!(parse_timestamp_ms(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "15",
+            "1992",
+            "1992-2-14",
+            "2023-02-29",
+            "1992-13-01",
+            "1992-02-14 24:00:00",
+            "1992-02-14 12:60",
+            "1992-02-14T12:00:00.Z",
+            "1992-02-14T12:00:00Zjunk",
+            "1992-02-14T",
+            "1992-02-14 12:00:00 +1",
+            "1992-02-14T12:00:00+99:00",
+            "١٩٩٢-02-14",
+        ] {
+            assert_eq!(parse_timestamp_ms(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_in_utc_with_milliseconds() {
+        assert_eq!(format_timestamp_ms(1_795_435_200_040), "2026-11-23T12:00:00.040Z");
+        assert_eq!(format_timestamp_ms(-1), "1969-12-31T23:59:59.999Z");
+        assert!(format_timestamp_ms(i64::MAX).starts_with("+262"));
+        assert!(format_timestamp_ms(i64::MIN).starts_with("-262"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_time_reads_back(ms in -62_135_596_800_000_i64..253_402_300_799_999) {
+            prop_assert_eq!(parse_timestamp_ms(&format_timestamp_ms(ms)), Some(ms));
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "\\PC{0,40}") {
+            let _ = parse_timestamp_ms(&text);
+        }
+    }
+}
