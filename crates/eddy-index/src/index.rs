@@ -1,0 +1,134 @@
+//! The index as the rest of the program sees it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::limits::MAX_QUEUED_WRITES;
+use crate::live::{Live, LiveDocument};
+use crate::store::Store;
+use crate::write::{Committer, Done, Job, Operation};
+use crate::{IndexError, IndexSettings};
+
+/// An open index folder.
+///
+/// Dropping it waits for the commit that runs, if any; what was acknowledged is durable before.
+pub struct Index {
+    store: Arc<Store>,
+    live: Arc<Live>,
+    // None only while dropping.
+    jobs: Option<mpsc::Sender<Job>>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Index {
+    /// Opens the folder, creating it where it is missing.
+    ///
+    /// # Errors
+    /// [`IndexError::InUse`] where another process has it open; [`IndexError::Format`] where a
+    /// newer version wrote it; [`IndexError::Settings`]; or the folder cannot be read.
+    pub fn open(settings: IndexSettings) -> Result<Arc<Self>, IndexError> {
+        let store = Arc::new(Store::open(settings)?);
+        let live = Arc::new(Live::new());
+        let (jobs, queue) = mpsc::channel(MAX_QUEUED_WRITES);
+        let committer = Committer::new(Arc::clone(&store), Arc::clone(&live));
+        let committer = std::thread::Builder::new()
+            .name("eddy-index-commit".to_owned())
+            .spawn(move || committer.run(queue))
+            .map_err(IndexError::io("start the committer"))?;
+        let committer = Mutex::new(Some(committer));
+        Ok(Arc::new(Self { store, live, jobs: Some(jobs), committer }))
+    }
+
+    /// The alias under which scored rows are searched.
+    pub fn alias(&self) -> &str {
+        &self.store.settings.alias
+    }
+
+    /// Documents as they become searchable, in the order of their writing. A receiver that lags
+    /// more than [`MAX_LIVE_MESSAGES`](crate::limits::MAX_LIVE_MESSAGES) loses the oldest.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<[LiveDocument]>> {
+        self.live.subscribe()
+    }
+
+    /// Answers a search: `pattern` names indices as Elasticsearch's paths do, `body` is its query
+    /// JSON, the answer is its answer JSON. Blocks; on an async thread use
+    /// [`search_async`](Self::search_async).
+    ///
+    /// # Errors
+    /// The indices do not exist, or the request is not understood or not supported; the reason
+    /// names the feature.
+    pub fn search(&self, pattern: &str, body: &Value) -> Result<Value, IndexError> {
+        crate::search::search(&self.store, pattern, body)
+    }
+
+    /// Counts what a query matches; `body` may hold `query` only. Blocks.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub fn count(&self, pattern: &str, body: &Value) -> Result<u64, IndexError> {
+        crate::search::count(&self.store, pattern, body)
+    }
+
+    /// [`search`](Self::search) on a thread where blocking is allowed.
+    ///
+    /// # Errors
+    /// As [`search`](Self::search).
+    pub async fn search_async(
+        self: &Arc<Self>,
+        pattern: String,
+        body: Value,
+    ) -> Result<Value, IndexError> {
+        self.blocking(move |index| index.search(&pattern, &body)).await
+    }
+
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, IndexError> + Send + 'static,
+    ) -> Result<T, IndexError> {
+        let index = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&index))
+            .await
+            .map_err(|error| IndexError::Internal { reason: error.to_string() })?
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Applies operations in order; returns when all are durable and searchable.
+    pub(crate) async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Done>, IndexError> {
+        if operations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Write { operations, reply }).await?;
+        answer.await.map_err(|_| IndexError::Closed)?
+    }
+
+    /// Removes whole indices.
+    pub(crate) async fn remove(&self, names: Vec<Arc<str>>) -> Result<(), IndexError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Remove { names, reply }).await?;
+        answer.await.map_err(|_| IndexError::Closed)?
+    }
+
+    async fn send(&self, job: Job) -> Result<(), IndexError> {
+        let jobs = self.jobs.as_ref().ok_or(IndexError::Closed)?;
+        jobs.send(job).await.map_err(|_| IndexError::Closed)
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer
+            && committer.join().is_err()
+        {
+            tracing::error!("the committer of the index had stopped unexpectedly");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Bounds of everything that could grow, each with its reason.
+
+/// The largest request body, in bytes: Elasticsearch's `http.max_content_length`.
+pub const MAX_BODY_BYTES: usize = 100 * 1024 * 1024;
+
+/// `from + size` of a search may not exceed this: Elasticsearch's `index.max_result_window`.
+pub const MAX_RESULT_WINDOW: usize = 10_000;
+
+/// Totals are exact up to this many hits unless the request says otherwise, as in Elasticsearch.
+pub const DEFAULT_TRACK_TOTAL_HITS: u64 = 10_000;
+
+/// Buckets in one answer: Elasticsearch's `search.max_buckets`.
+pub const MAX_BUCKETS: u32 = 65_536;
+
+/// Memory that the aggregations of one search may take, in bytes.
+pub const MAX_AGGREGATION_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Queries and aggregations nested deeper are refused: Elasticsearch's
+/// `indices.query.bool.max_nested_depth`.
+pub const MAX_QUERY_DEPTH: usize = 30;
+
+/// Values of one `terms` or `ids` query: Elasticsearch's `index.max_terms_count`.
+pub const MAX_TERMS: usize = 65_536;
+
+/// Clauses of all `bool` queries of one search, so that a request's cost stays bounded.
+pub const MAX_CLAUSES: usize = 4_096;
+
+/// Sort clauses of one search.
+pub const MAX_SORT_CLAUSES: usize = 16;
+
+/// Objects nested deeper are refused: Elasticsearch's `index.mapping.depth.limit`.
+pub const MAX_DOCUMENT_DEPTH: usize = 20;
+
+/// Values that one document may have in fields: Elasticsearch limits a mapping to as many fields.
+pub const MAX_DOCUMENT_VALUES: usize = 1_000;
+
+/// Longer strings are kept in `_source` but cannot be searched: Lucene's longest term.
+pub const MAX_KEYWORD_BYTES: usize = 32_766;
+
+/// The longest document id, in bytes, as in Elasticsearch.
+pub const MAX_ID_BYTES: usize = 512;
+
+/// The longest index name, in bytes, as in Elasticsearch.
+pub const MAX_INDEX_NAME_BYTES: usize = 255;
+
+/// Indices that may exist at once. Each holds open files and a reader.
+pub const MAX_INDICES: usize = 4_000;
+
+/// Writers open at once, each with its own memory and threads; the one unused longest is closed.
+/// Three days are written to at once around midnight with clocks that disagree.
+pub const MAX_OPEN_WRITERS: usize = 3;
+
+/// Operations that wait for the committer before writers wait in turn.
+pub const MAX_QUEUED_WRITES: usize = 64;
+
+/// Operations that one commit takes together: bounds the time that the first of them waits.
+pub const MAX_GROUP_OPERATIONS: usize = 50_000;
+
+/// Documents in one message to subscribers.
+pub const MAX_LIVE_DOCUMENTS: usize = 256;
+
+/// Messages that a subscriber may lag behind before it loses the oldest.
+pub const MAX_LIVE_MESSAGES: usize = 64;

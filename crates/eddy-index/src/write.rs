@@ -1,0 +1,333 @@
+//! Writing: one thread applies what callers hand in, commits, and answers when it is durable and
+//! searchable. Calls that wait while a commit runs share the next one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
+use tantivy::{IndexWriter, Searcher};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::document::Document;
+use crate::fields::id_term;
+use crate::limits::{MAX_GROUP_OPERATIONS, MAX_OPEN_WRITERS};
+use crate::live::{Live, LiveDocument};
+use crate::store::{Shard, Store};
+use crate::{IndexError, names};
+
+/// What to do with one document.
+pub(crate) enum Action {
+    /// Store it, in place of any of its id.
+    Index(Document),
+    /// Store it unless there is one of its id.
+    Create(Document),
+    /// Merge `partial` into the document of that id, or store `upsert`.
+    Update { id: Box<str>, partial: Map<String, Value>, upsert: Option<Map<String, Value>> },
+    /// Remove the document of that id.
+    Delete { id: Box<str> },
+}
+
+/// An action and the index, or the alias, that it is for.
+pub(crate) struct Operation {
+    pub(crate) index: Arc<str>,
+    pub(crate) action: Action,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Created,
+    Updated,
+    Deleted,
+    NotFound,
+}
+
+/// The index that an operation went to, and how it ended.
+pub(crate) type Done = Result<(Arc<str>, Outcome), IndexError>;
+
+/// What callers ask of the committer.
+pub(crate) enum Job {
+    /// Apply these in order.
+    Write { operations: Vec<Operation>, reply: oneshot::Sender<Result<Vec<Done>, IndexError>> },
+    /// Remove whole indices.
+    Remove { names: Vec<Arc<str>>, reply: oneshot::Sender<Result<(), IndexError>> },
+}
+
+/// The thread's state.
+pub(crate) struct Committer {
+    pub(crate) store: Arc<Store>,
+    pub(crate) live: Arc<Live>,
+    // The one used last stands last.
+    writers: Vec<(Arc<Shard>, IndexWriter)>,
+}
+
+/// What the operations of one commit have done so far.
+#[derive(Default)]
+struct Group {
+    searchers: HashMap<Arc<str>, Searcher>,
+    // By index and id: the source, or none where it was deleted.
+    pending: HashMap<(Arc<str>, Arc<str>), Option<Arc<str>>>,
+    touched: BTreeSet<Arc<str>>,
+    live: Vec<LiveDocument>,
+}
+
+impl Committer {
+    pub(crate) fn new(store: Arc<Store>, live: Arc<Live>) -> Self {
+        Self { store, live, writers: Vec::new() }
+    }
+
+    /// Serves jobs until every sender is gone.
+    pub(crate) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut next = jobs.blocking_recv();
+        while let Some(job) = next.take() {
+            match job {
+                Job::Remove { names, reply } => {
+                    // The caller may have left; the removal stands.
+                    let _ = reply.send(self.remove(&names));
+                }
+                Job::Write { operations, reply } => {
+                    let mut n_operations = operations.len();
+                    let mut group = vec![(operations, reply)];
+                    while n_operations < MAX_GROUP_OPERATIONS {
+                        match jobs.try_recv() {
+                            Ok(Job::Write { operations, reply }) => {
+                                n_operations += operations.len();
+                                group.push((operations, reply));
+                            }
+                            Ok(other) => {
+                                next = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.write(group);
+                }
+            }
+            if next.is_none() {
+                next = jobs.blocking_recv();
+            }
+        }
+    }
+
+    fn remove(&mut self, names: &[Arc<str>]) -> Result<(), IndexError> {
+        for name in names {
+            self.writers.retain(|(shard, _)| shard.name != *name);
+            self.store.remove(name)?;
+        }
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        jobs: Vec<(Vec<Operation>, oneshot::Sender<Result<Vec<Done>, IndexError>>)>,
+    ) {
+        let mut group = Group::default();
+        let mut replies = Vec::with_capacity(jobs.len());
+        let mut failure: Option<String> = None;
+        for (operations, reply) in jobs {
+            let mut done = Vec::with_capacity(operations.len());
+            for operation in operations {
+                if failure.is_some() {
+                    break;
+                }
+                match self.apply(operation, &mut group) {
+                    Err(error) if error.status() >= 500 => failure = Some(error.reason()),
+                    item => done.push(item),
+                }
+            }
+            replies.push((done, reply));
+        }
+        if failure.is_none() {
+            failure = self.commit(&group.touched).err().map(|error| error.reason());
+        }
+        if let Some(reason) = failure {
+            tracing::error!(reason, "writing to the index failed");
+            // A writer that is dropped forgets what it has not committed.
+            self.writers.retain(|(shard, _)| !group.touched.contains(&shard.name));
+            for (_, reply) in replies {
+                let _ = reply.send(Err(IndexError::Internal { reason: reason.clone() }));
+            }
+            return;
+        }
+        for (done, reply) in replies {
+            let _ = reply.send(Ok(done));
+        }
+        self.live.send(&group.live);
+    }
+
+    fn commit(&mut self, touched: &BTreeSet<Arc<str>>) -> Result<(), IndexError> {
+        for (shard, writer) in &mut self.writers {
+            if touched.contains(&shard.name) {
+                writer.commit()?;
+                shard.reader.reload()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, operation: Operation, group: &mut Group) -> Done {
+        let Operation { index, action } = operation;
+        match action {
+            Action::Index(document) => {
+                let shard = self.target(&index, &document)?;
+                self.put(&shard, document, false, group)
+            }
+            Action::Create(document) => {
+                let shard = self.target(&index, &document)?;
+                self.put(&shard, document, true, group)
+            }
+            Action::Delete { id } => {
+                let Some((shard, _)) = self.current(&index, &id, group)? else {
+                    return Ok((index, Outcome::NotFound));
+                };
+                self.writer(&shard, group)?.delete_term(id_term(&id));
+                let name = Arc::clone(&shard.name);
+                group.touched.insert(Arc::clone(&name));
+                group.pending.insert((Arc::clone(&name), id.into()), None);
+                Ok((name, Outcome::Deleted))
+            }
+            Action::Update { id, partial, upsert } => {
+                let Some((shard, source)) = self.current(&index, &id, group)? else {
+                    let upsert =
+                        upsert.ok_or_else(|| IndexError::Missing { id: id.to_string() })?;
+                    let document = Document::parse(&id, &Value::Object(upsert).to_string())?;
+                    let shard = self.target(&index, &document)?;
+                    return self.put(&shard, document, false, group);
+                };
+                let mut merged: Value = serde_json::from_str(&source).map_err(|error| {
+                    IndexError::Internal { reason: format!("a source is not JSON: {error}") }
+                })?;
+                merge(&mut merged, Value::Object(partial));
+                let document = Document::parse(&id, &merged.to_string())?;
+                self.put(&shard, document, false, group)
+            }
+        }
+    }
+
+    /// The index that a document goes to: the named one, or the alias's of its day.
+    fn target(&self, index: &Arc<str>, document: &Document) -> Result<Arc<Shard>, IndexError> {
+        if **index != *self.store.settings.alias {
+            return self.store.get_or_create(index);
+        }
+        let created_ms = document.created_ms.ok_or_else(|| {
+            IndexError::document(format!(
+                "failed to parse: a document for the alias [{index}] needs the date field [created]"
+            ))
+        })?;
+        self.store.get_or_create(&names::daily(index, created_ms))
+    }
+
+    fn put(
+        &mut self,
+        shard: &Arc<Shard>,
+        document: Document,
+        only_new: bool,
+        group: &mut Group,
+    ) -> Done {
+        let exists = self.exists(shard, &document.id, group)?;
+        if exists && only_new {
+            return Err(IndexError::Conflict { id: document.id.as_ref().to_owned() });
+        }
+        let is_watched = self.live.is_watched();
+        let writer = self.writer(shard, group)?;
+        if exists {
+            writer.delete_term(id_term(&document.id));
+        }
+        let (id, source) = (Arc::clone(&document.id), Arc::clone(&document.source));
+        writer.add_document(document.into_engine())?;
+        let name = Arc::clone(&shard.name);
+        group.touched.insert(Arc::clone(&name));
+        if is_watched {
+            group.live.push(LiveDocument {
+                index: Arc::clone(&name),
+                id: Arc::clone(&id),
+                source: Arc::clone(&source),
+            });
+        }
+        group.pending.insert((Arc::clone(&name), id), Some(source));
+        Ok((name, if exists { Outcome::Updated } else { Outcome::Created }))
+    }
+
+    fn exists(&self, shard: &Shard, id: &Arc<str>, group: &mut Group) -> Result<bool, IndexError> {
+        let key = (Arc::clone(&shard.name), Arc::clone(id));
+        if let Some(pending) = group.pending.get(&key) {
+            return Ok(pending.is_some());
+        }
+        let searcher = group.searchers.entry(key.0).or_insert_with(|| shard.reader.searcher());
+        Ok(shard.find(searcher, id)?.is_some())
+    }
+
+    /// The index, among those that the name stands for, that holds the document, and its source.
+    fn current(
+        &self,
+        index: &str,
+        id: &str,
+        group: &Group,
+    ) -> Result<Option<(Arc<Shard>, Arc<str>)>, IndexError> {
+        let shards = if index == self.store.settings.alias {
+            self.store.resolve(index)?
+        } else {
+            self.store.get(index).into_iter().collect()
+        };
+        for shard in shards {
+            let key = (Arc::clone(&shard.name), Arc::from(id));
+            let source = match group.pending.get(&key) {
+                Some(pending) => pending.clone(),
+                None => shard.source(id)?.map(Arc::from),
+            };
+            if let Some(source) = source {
+                return Ok(Some((shard, source)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn writer(
+        &mut self,
+        shard: &Arc<Shard>,
+        group: &Group,
+    ) -> Result<&mut IndexWriter, IndexError> {
+        if let Some(at) = self.writers.iter().position(|(open, _)| open.name == shard.name) {
+            if at + 1 < self.writers.len() {
+                let used = self.writers.remove(at);
+                self.writers.push(used);
+            }
+        } else {
+            if self.writers.len() >= MAX_OPEN_WRITERS {
+                let (oldest, mut writer) = self.writers.remove(0);
+                if group.touched.contains(&oldest.name) {
+                    writer.commit()?;
+                    oldest.reader.reload()?;
+                }
+            }
+            let options = IndexWriterOptions::builder()
+                .num_worker_threads(1)
+                .num_merge_threads(1)
+                .memory_budget_per_thread(self.store.settings.writer_memory_bytes)
+                .build();
+            let writer = shard.engine.writer_with_options(options)?;
+            let mut policy = LogMergePolicy::default();
+            policy.set_del_docs_ratio_before_merge(0.3);
+            writer.set_merge_policy(Box::new(policy));
+            self.writers.push((Arc::clone(shard), writer));
+        }
+        self.writers
+            .last_mut()
+            .map(|(_, writer)| writer)
+            .ok_or_else(|| IndexError::Internal { reason: "no writer is open".to_owned() })
+    }
+}
+
+/// Objects are merged field by field, everything else is replaced.
+fn merge(into: &mut Value, partial: Value) {
+    match (into, partial) {
+        (Value::Object(into), Value::Object(partial)) => {
+            for (key, value) in partial {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, partial) => *into = partial,
+    }
+}
