@@ -1,0 +1,76 @@
+//! Bytes that are not a whole snapshot are refused.
+
+use rcf::{Forest, ForestSettings, SnapshotError};
+
+fn snapshot() -> Vec<u8> {
+    let mut settings = ForestSettings::new(2);
+    settings.n_trees = 3;
+    settings.sample_size = 8;
+    let mut forest = settings.build().expect("valid");
+    for n in 0..40 {
+        forest.update(&[(n % 7) as f32, (n % 5) as f32]).expect("finite");
+    }
+    forest.to_bytes()
+}
+
+/// The bytes with a checksum that fits them.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.len() - 8;
+    let sum = bytes[..end].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    bytes[end..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn every_shorter_snapshot_is_refused() {
+    let whole = snapshot();
+    for length in 0..whole.len() {
+        assert!(Forest::from_bytes(&whole[..length]).is_err());
+        if length > 14 {
+            assert!(Forest::from_bytes(&sealed(whole[..length].to_vec())).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_is_found() {
+    let whole = snapshot();
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        assert!(Forest::from_bytes(&changed).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn a_change_with_a_fitting_checksum_never_breaks_the_forest() {
+    let whole = snapshot();
+    for at in 6..whole.len() - 8 {
+        for value in [0, 1, 0x7f, 0x80, 0xff, whole[at].wrapping_add(1)] {
+            let mut changed = whole.clone();
+            changed[at] = value;
+            // Refused, or another sound forest that goes on.
+            if let Ok(mut forest) = Forest::from_bytes(&sealed(changed)) {
+                let length = forest.settings().n_dims;
+                for n in 0..40 {
+                    let point = vec![n as f32; length];
+                    if forest.update(&point).is_err() {
+                        break;
+                    }
+                    assert!(forest.score(&point).is_ok_and(f64::is_finite));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn other_bytes_and_newer_versions_are_told_apart() {
+    assert_eq!(Forest::from_bytes(b"{}").err(), Some(SnapshotError::NotASnapshot));
+    let mut newer = snapshot();
+    newer[4] = 2;
+    let expected = SnapshotError::Version { supported: 1, actual: 2 };
+    assert_eq!(Forest::from_bytes(&newer).err(), Some(expected));
+}
