@@ -61,8 +61,8 @@ mod tests {
 
     #[test]
     fn days_are_those_of_utc() {
-        assert_eq!(daily("anomalies", 1_795_435_199_999), "anomalies-2026.11.23");
-        assert_eq!(daily("anomalies", 1_795_435_200_000), "anomalies-2026.11.24");
+        assert_eq!(daily("anomalies", 1_795_478_399_999), "anomalies-2026.11.23");
+        assert_eq!(daily("anomalies", 1_795_478_400_000), "anomalies-2026.11.24");
         assert_eq!(daily("a", -1), "a-1969.12.31");
         assert!(daily("a", i64::MAX).starts_with("a-9999"));
     }

@@ -440,7 +440,7 @@ impl Visitor<'_> for SlotOf<'_> {
     }
 }
 
-fn invalid_json(error: &Error, line_idx: usize) -> DecodeError {
+pub(crate) fn invalid_json(error: &Error, line_idx: usize) -> DecodeError {
     DecodeError::InvalidJson {
         line: line_idx + error.line().max(1),
         byte: error.column(),

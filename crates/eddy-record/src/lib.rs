@@ -19,6 +19,7 @@ mod coerce;
 mod csv;
 mod dead_letter;
 mod decode;
+mod discover;
 mod error;
 mod ids;
 mod input_schema;
@@ -34,6 +35,7 @@ mod timestamp;
 mod value;
 
 pub use decode::{DecodeLimits, Decoder};
+pub use discover::{Discovery, discover};
 pub use error::{DeadLetterError, DecodeError, DiscoverError, SchemaError, SqlTypeError};
 pub use ids::{
     DocumentId, PartitionId, Position, SequenceNumber, SequenceNumberError, StreamIdentity,

@@ -14,12 +14,16 @@
 
 mod clock;
 mod error;
+mod lines;
+mod memory;
 mod sink;
 mod source;
 mod state;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StreamError};
+pub use lines::{FileSource, InputSource};
+pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
 pub use sink::{DeadLetterSink, Rejected, Sink};
 pub use source::{Batch, Partition, PartitionReader, Source, Start};
 pub use state::{PartitionState, StateChange, StateStore};

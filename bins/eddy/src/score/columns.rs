@@ -1,0 +1,280 @@
+//! The columns of a line: which make the point, their numbers, and the line with scores behind it.
+
+use anyhow::{Result, bail};
+use eddy_record::write_f64;
+use serde_json::Value;
+
+/// Columns that are numbers and are no reading.
+const NOT_READINGS: [&str; 2] = ["timestamp", "index"];
+
+/// One way of writing rows as lines.
+pub(crate) trait Row {
+    /// Resolves the columns of the point, or the default where `wanted` is empty; `false` while
+    /// more lines must be looked at.
+    fn choose(&mut self, wanted: &[String]) -> Result<bool>;
+    /// Resolves the default although some columns never had a value.
+    fn choose_from_what_is_known(&mut self) -> Result<()>;
+    /// Learns from a line which columns are numbers.
+    fn look_at(&mut self, line: &[u8]);
+    /// The columns of the point.
+    fn columns(&self) -> Vec<String>;
+    /// The header line of the output.
+    fn header(&self) -> Vec<u8>;
+    /// Reads the point; `false` where a value is missing or not finite.
+    fn read(&mut self, line: &[u8], point: &mut Vec<f32>) -> bool;
+    /// Writes the input's part of the line,
+    fn begin(&self, line: &[u8], out: &mut Vec<u8>);
+    /// then a column of ours,
+    fn append(&self, name: &str, value: f64, out: &mut Vec<u8>);
+    /// then what closes the line.
+    fn end(&self, out: &mut Vec<u8>);
+}
+
+/// A CSV field, quoted where it must be.
+pub(crate) fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+/// A coordinate; the same conversion as the pipeline's, so that scores are equal to the last bit.
+fn coordinate(number: f64) -> Option<f32> {
+    #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+    let coordinate = number as f32;
+    coordinate.is_finite().then_some(coordinate)
+}
+
+fn parse_number(field: &[u8]) -> Option<f64> {
+    std::str::from_utf8(field).ok()?.trim().parse().ok()
+}
+
+fn missing(wanted: &str, known: &[String]) -> anyhow::Error {
+    anyhow::anyhow!("there is no column {wanted:?}; the input has {}", known.join(", "))
+}
+
+/// Comma-separated values.
+pub(crate) struct CsvColumns {
+    header: Vec<u8>,
+    names: Vec<String>,
+    // Of each column whether its first value was a number; `None` before it had one.
+    numeric: Vec<Option<bool>>,
+    chosen: Vec<usize>,
+}
+
+impl CsvColumns {
+    pub(crate) fn from_header(header: &[u8]) -> Self {
+        let mut names = Vec::new();
+        fields(header, |field| names.push(String::from_utf8_lossy(field).trim().to_owned()));
+        let numeric = vec![None; names.len()];
+        Self { header: header.to_vec(), names, numeric, chosen: Vec::new() }
+    }
+}
+
+/// Calls `each` with every field of a line, unquoted.
+fn fields(line: &[u8], mut each: impl FnMut(&[u8])) {
+    if !line.contains(&b'"') {
+        line.split(|byte| *byte == b',').for_each(each);
+        return;
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut record = csv::ByteRecord::new();
+    // A line in memory cannot fail to be read; a quote that is never closed ends with the line.
+    if reader.read_byte_record(&mut record).unwrap_or(false) {
+        record.iter().for_each(&mut each);
+    }
+}
+
+impl Row for CsvColumns {
+    fn choose(&mut self, wanted: &[String]) -> Result<bool> {
+        if wanted.is_empty() {
+            if self.numeric.contains(&None) {
+                return Ok(false);
+            }
+            self.choose_from_what_is_known()?;
+            return Ok(true);
+        }
+        self.chosen = wanted
+            .iter()
+            .map(|name| {
+                let found = self.names.iter().position(|known| known == name.trim());
+                found.ok_or_else(|| missing(name, &self.names))
+            })
+            .collect::<Result<_>>()?;
+        Ok(true)
+    }
+
+    fn choose_from_what_is_known(&mut self) -> Result<()> {
+        self.chosen = (0..self.names.len())
+            .filter(|column_idx| self.numeric[*column_idx] == Some(true))
+            .filter(|column_idx| !NOT_READINGS.contains(&self.names[*column_idx].as_str()))
+            .collect();
+        if self.chosen.is_empty() && self.numeric.iter().any(Option::is_some) {
+            bail!(
+                "no column holds numbers (of {}): name one with --columns",
+                self.names.join(", ")
+            );
+        }
+        if self.chosen.is_empty() {
+            // No line had any value: every line scores 0 whatever the columns are.
+            self.chosen = (0..self.names.len()).collect();
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, line: &[u8]) {
+        let mut column_idx = 0;
+        let numeric = &mut self.numeric;
+        fields(line, |field| {
+            if let Some(seen) = numeric.get_mut(column_idx).filter(|seen| seen.is_none())
+                && !field.trim_ascii().is_empty()
+            {
+                *seen = Some(parse_number(field).is_some());
+            }
+            column_idx += 1;
+        });
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.chosen.iter().map(|column_idx| self.names[*column_idx].clone()).collect()
+    }
+
+    fn header(&self) -> Vec<u8> {
+        self.header.clone()
+    }
+
+    fn read(&mut self, line: &[u8], point: &mut Vec<f32>) -> bool {
+        point.clear();
+        point.resize(self.chosen.len(), 0.0);
+        let mut n_read = 0;
+        let mut column_idx = 0;
+        fields(line, |field| {
+            for (dim_idx, chosen) in self.chosen.iter().enumerate() {
+                if *chosen == column_idx
+                    && let Some(value) = parse_number(field).and_then(coordinate)
+                {
+                    point[dim_idx] = value;
+                    n_read += 1;
+                }
+            }
+            column_idx += 1;
+        });
+        n_read == self.chosen.len()
+    }
+
+    fn begin(&self, line: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(line);
+        // A short line is filled up, so that the score stands in its column.
+        let mut n_fields = 0_usize;
+        fields(line, |_| n_fields += 1);
+        out.extend(std::iter::repeat_n(b',', self.names.len().saturating_sub(n_fields)));
+    }
+
+    fn append(&self, _name: &str, value: f64, out: &mut Vec<u8>) {
+        out.push(b',');
+        write_f64(value, out);
+    }
+
+    fn end(&self, _out: &mut Vec<u8>) {}
+}
+
+/// One JSON object a line.
+#[derive(Default)]
+pub(crate) struct JsonColumns {
+    // Of each field of the lines looked at whether its first value was a number.
+    known: Vec<(String, bool)>,
+    chosen: Vec<String>,
+}
+
+fn object(line: &[u8]) -> Option<serde_json::Map<String, Value>> {
+    serde_json::from_slice(line).ok()
+}
+
+impl Row for JsonColumns {
+    fn choose(&mut self, wanted: &[String]) -> Result<bool> {
+        if wanted.is_empty() {
+            if self.known.is_empty() {
+                return Ok(false);
+            }
+            self.choose_from_what_is_known()?;
+        } else {
+            self.chosen = wanted.iter().map(|name| name.trim().to_owned()).collect();
+        }
+        Ok(true)
+    }
+
+    fn choose_from_what_is_known(&mut self) -> Result<()> {
+        self.chosen = self
+            .known
+            .iter()
+            .filter(|(name, numeric)| *numeric && !NOT_READINGS.contains(&name.as_str()))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if self.chosen.is_empty() {
+            bail!("the first object has no field that is a number: name one with --columns");
+        }
+        Ok(())
+    }
+
+    fn look_at(&mut self, line: &[u8]) {
+        for (name, value) in object(line).into_iter().flatten() {
+            if !value.is_null() && !self.known.iter().any(|(known, _)| *known == name) {
+                self.known.push((name, value.is_number()));
+            }
+        }
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.chosen.clone()
+    }
+
+    fn header(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn read(&mut self, line: &[u8], point: &mut Vec<f32>) -> bool {
+        point.clear();
+        let Some(object) = object(line) else { return false };
+        for name in &self.chosen {
+            let number = object.get(name).and_then(Value::as_f64);
+            match number.and_then(coordinate) {
+                Some(value) => point.push(value),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    fn begin(&self, line: &[u8], out: &mut Vec<u8>) {
+        let text = line.trim_ascii();
+        let is_object = object(line).is_some();
+        match text.strip_suffix(b"}").filter(|_| is_object) {
+            Some(open) => {
+                out.extend_from_slice(open);
+                if open.trim_ascii() != b"{" {
+                    out.push(b',');
+                }
+            }
+            // Not an object: its line is kept as a string, so that the output stays NDJSON.
+            None => {
+                let text = Value::String(String::from_utf8_lossy(text).into_owned());
+                out.extend_from_slice(format!("{{\"unreadable\":{text},").as_bytes());
+            }
+        }
+    }
+
+    fn append(&self, name: &str, value: f64, out: &mut Vec<u8>) {
+        if out.last() != Some(&b',') && out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        out.extend_from_slice(Value::String(name.to_owned()).to_string().as_bytes());
+        out.push(b':');
+        write_f64(value, out);
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        out.push(b'}');
+    }
+}

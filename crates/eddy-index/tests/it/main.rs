@@ -1,0 +1,8 @@
+//! The index as its clients meet it.
+
+mod bulk;
+mod crash;
+mod naive;
+mod search;
+mod sink;
+mod support;

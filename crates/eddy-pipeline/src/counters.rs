@@ -1,0 +1,140 @@
+//! What the pipeline has done, in numbers that add up at any moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use eddy_record::{PartitionId, Stage};
+use serde::Serialize;
+
+/// Totals since the start of the process. Replayed records count again.
+///
+/// `records == delivered + dead_decode + dead_detect + dead_deliver` at any moment: a record is
+/// counted when it is settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Payloads read from the source.
+    pub payloads: u64,
+    /// Bytes of these payloads.
+    pub bytes: u64,
+    /// Records settled: delivered or dead-lettered. A payload may hold several.
+    pub records: u64,
+    /// Records given a score above 0.
+    pub scored: u64,
+    /// Records scored 0 because their model is learning.
+    pub warming_up: u64,
+    /// Records that passed without a score because a column of the point was NULL.
+    pub unscored: u64,
+    /// Scores of at least the threshold.
+    pub anomalies: u64,
+    /// Rows durable in every sink.
+    pub delivered: u64,
+    /// Records that did not fit the schema.
+    pub dead_decode: u64,
+    /// Records without a point.
+    pub dead_detect: u64,
+    /// Rows that a sink refused.
+    pub dead_deliver: u64,
+    /// Records whose ROWTIME was moved up because they arrived behind.
+    pub clamped: u64,
+    /// Commits of positions and models.
+    pub commits: u64,
+    /// Times a partition was started again after an error.
+    pub restarts: u64,
+}
+
+impl Totals {
+    /// All dead letters.
+    pub fn dead_lettered(&self) -> u64 {
+        self.dead_decode + self.dead_detect + self.dead_deliver
+    }
+
+    /// Adds other totals to these.
+    pub(crate) fn add(&mut self, other: &Self) {
+        // Taken apart without `..`, so that a new counter cannot be forgotten here.
+        let Self {
+            payloads,
+            bytes,
+            records,
+            scored,
+            warming_up,
+            unscored,
+            anomalies,
+            delivered,
+            dead_decode,
+            dead_detect,
+            dead_deliver,
+            clamped,
+            commits,
+            restarts,
+        } = other;
+        self.payloads += payloads;
+        self.bytes += bytes;
+        self.records += records;
+        self.scored += scored;
+        self.warming_up += warming_up;
+        self.unscored += unscored;
+        self.anomalies += anomalies;
+        self.delivered += delivered;
+        self.dead_decode += dead_decode;
+        self.dead_detect += dead_detect;
+        self.dead_deliver += dead_deliver;
+        self.clamped += clamped;
+        self.commits += commits;
+        self.restarts += restarts;
+    }
+
+    /// Adds a dead letter of that stage.
+    pub(crate) fn add_dead(&mut self, stage: Stage) {
+        match stage {
+            Stage::Decode => self.dead_decode += 1,
+            Stage::Detect => self.dead_detect += 1,
+            Stage::Deliver => self.dead_deliver += 1,
+        }
+    }
+}
+
+/// How a partition stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PartitionStatus {
+    /// How far reading is behind the newest record, in milliseconds, where the source tells.
+    pub behind_ms: Option<i64>,
+    /// Models in memory.
+    pub models: usize,
+    /// Their memory in bytes.
+    pub model_bytes: usize,
+}
+
+/// The counters of a pipeline, shared by its partitions.
+#[derive(Debug, Default)]
+pub struct Counters {
+    inner: Mutex<(Totals, BTreeMap<PartitionId, PartitionStatus>)>,
+}
+
+impl Counters {
+    /// The totals, all of one moment.
+    pub fn totals(&self) -> Totals {
+        self.lock().0.clone()
+    }
+
+    /// The partitions being read.
+    pub fn partitions(&self) -> BTreeMap<PartitionId, PartitionStatus> {
+        self.lock().1.clone()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Totals)) {
+        change(&mut self.lock().0);
+    }
+
+    pub(crate) fn set_partition(&self, partition: &PartitionId, status: PartitionStatus) {
+        self.lock().1.insert(partition.clone(), status);
+    }
+
+    pub(crate) fn remove_partition(&self, partition: &PartitionId) {
+        self.lock().1.remove(partition);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Totals, BTreeMap<PartitionId, PartitionStatus>)> {
+        // Totals are whole between statements, whatever a panicking holder did.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

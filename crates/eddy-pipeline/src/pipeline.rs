@@ -1,0 +1,339 @@
+//! A stream's partitions at work: which start, in what order, and what follows an error.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_detect::{Detector, DetectorSettings};
+use eddy_record::{Decoder, PartitionId, Schema, StreamIdentity};
+use eddy_stream::{
+    Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange, StateStore, StreamError,
+};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::checkpoint::{Checkpoint, MODEL_PREFIX, load_fingerprint};
+use crate::counters::{Counters, PartitionStatus};
+use crate::input::Input;
+use crate::outputs::Outputs;
+use crate::prefetch::Prefetch;
+use crate::settings::{OnUnreadableModel, PipelineSettings};
+use crate::worker::{Rest, Stop, Worker};
+
+/// How often the partitions are listed again while all is well.
+const LIST_INTERVAL: Duration = Duration::from_secs(30);
+/// The pause before a failed partition starts again: doubled by every failure up to the longest,
+/// and short again once it has committed.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
+/// Where a stream's first listing is kept, beside its partitions' states.
+const STREAM_STATE: &str = "_stream";
+const FIRST_LISTING: &[u8] = b"first-listing";
+
+/// A pipeline: what it is made of, ready to run.
+pub struct Pipeline {
+    /// Where records come from.
+    pub source: Arc<dyn Source>,
+    /// What they look like.
+    pub decoder: Arc<Decoder>,
+    /// The schema that the decoder decodes to.
+    pub schema: Arc<Schema>,
+    /// How they are scored.
+    pub detector: DetectorSettings,
+    /// Where rows and dead letters go.
+    pub outputs: Outputs,
+    /// Where positions and models are kept.
+    pub state: Arc<dyn StateStore>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The rest.
+    pub settings: PipelineSettings,
+    /// What has been done, for whoever wants to know.
+    pub counters: Arc<Counters>,
+}
+
+impl Pipeline {
+    /// Works until every partition has ended or a stop is asked for. When it returns without an
+    /// error, everything read is settled and committed.
+    ///
+    /// # Errors
+    /// The settings do not fit together; the source, a sink or the state failed for good.
+    pub async fn run(self, stop: watch::Receiver<Stop>) -> Result<(), StreamError> {
+        let stream = self.source.identity().await?;
+        let first_listing = self.first_listing(&stream).await?;
+        let pipeline = Arc::new(self);
+        let mut run = Run {
+            pipeline,
+            stream,
+            first_listing,
+            stop,
+            workers: JoinSet::new(),
+            started: HashSet::new(),
+            finished: HashSet::new(),
+            pauses: HashMap::new(),
+            inheriting: Arc::default(),
+        };
+        let result = run.supervise().await;
+        run.workers.shutdown().await;
+        result
+    }
+
+    /// The partitions that were there when the stream was first seen: these start where the
+    /// settings say, later ones at their beginning, so that a reshard loses nothing.
+    async fn first_listing(
+        &self,
+        stream: &StreamIdentity,
+    ) -> Result<HashSet<PartitionId>, StreamError> {
+        let state = self.state.open(&stream.name, &PartitionId::new(STREAM_STATE)).await?;
+        let identity = stream.to_string();
+        let saved = state.get(FIRST_LISTING).await?;
+        let saved: Option<(String, Vec<PartitionId>)> =
+            saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let listing = match saved {
+            Some((of, listing)) if of == identity => listing,
+            earlier => {
+                if let Some((of, _)) = earlier {
+                    tracing::info!(stream = %identity, earlier = %of, "the stream was created anew: reading starts at its beginning, models are kept");
+                }
+                let listing: Vec<PartitionId> =
+                    self.source.partitions().await?.into_iter().map(|p| p.id).collect();
+                let value = serde_json::to_vec(&(&identity, &listing)).expect("plain data");
+                let change =
+                    StateChange { key: FIRST_LISTING.into(), value: Some(value.into()) };
+                state.commit(vec![change]).await?;
+                listing
+            }
+        };
+        state.close().await?;
+        Ok(listing.into_iter().collect())
+    }
+}
+
+/// A partition that came to rest, or failed.
+type Ended = (Partition, Result<Rest, StreamError>);
+
+/// A pipeline at work.
+struct Run {
+    pipeline: Arc<Pipeline>,
+    stream: StreamIdentity,
+    first_listing: HashSet<PartitionId>,
+    stop: watch::Receiver<Stop>,
+    workers: JoinSet<Ended>,
+    // At work, or waiting to start again.
+    started: HashSet<PartitionId>,
+    finished: HashSet<PartitionId>,
+    pauses: HashMap<PartitionId, Duration>,
+    // Opening a state fences its owner: children take turns at their parent's.
+    inheriting: Arc<Mutex<()>>,
+}
+
+impl Run {
+    async fn supervise(&mut self) -> Result<(), StreamError> {
+        loop {
+            let stopping = *self.stop.borrow() != Stop::No;
+            let all_finished = if stopping { true } else { self.start_ready().await? };
+            if self.workers.is_empty() && all_finished {
+                return Ok(());
+            }
+            tokio::select! {
+                ended = self.workers.join_next(), if !self.workers.is_empty() => match ended {
+                    Some(Ok(ended)) => self.ended(ended)?,
+                    Some(Err(panic)) => return Err(StreamError::fatal("a partition's worker panicked").with_source(panic)),
+                    None => {}
+                },
+                () = tokio::time::sleep(LIST_INTERVAL), if !stopping => {}
+                Ok(()) = self.stop.changed() => {}
+            }
+        }
+    }
+
+    /// Starts every partition whose parents are finished; says whether all are finished.
+    async fn start_ready(&mut self) -> Result<bool, StreamError> {
+        let listed = match self.pipeline.source.partitions().await {
+            Ok(listed) => listed,
+            Err(error) if error.kind() == ErrorKind::Retry && !self.started.is_empty() => {
+                tracing::warn!(error = %error, "cannot list the partitions; trying again later");
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        };
+        let ids: HashSet<&PartitionId> = listed.iter().map(|partition| &partition.id).collect();
+        let mut all_finished = true;
+        for partition in &listed {
+            if self.finished.contains(&partition.id) {
+                continue;
+            }
+            all_finished = false;
+            let waits = partition
+                .parents
+                .iter()
+                .any(|parent| ids.contains(parent) && !self.finished.contains(parent));
+            if !waits && self.started.insert(partition.id.clone()) {
+                self.spawn(partition.clone(), Duration::ZERO);
+            }
+        }
+        Ok(all_finished)
+    }
+
+    fn spawn(&mut self, partition: Partition, pause: Duration) {
+        let pipeline = Arc::clone(&self.pipeline);
+        let stream = self.stream.clone();
+        let start = if self.first_listing.contains(&partition.id) {
+            pipeline.settings.start.clone()
+        } else {
+            Start::TrimHorizon
+        };
+        let mut stop = self.stop.clone();
+        let inheriting = Arc::clone(&self.inheriting);
+        self.workers.spawn(async move {
+            let stopped = async { stop.wait_for(|stop| *stop == Stop::Now).await.is_ok() };
+            if !pause.is_zero() && tokio::time::timeout(pause, stopped).await.is_ok() {
+                return (partition, Ok(Rest::Stopped));
+            }
+            let worked = work(&pipeline, stream, &partition, start, stop, &inheriting).await;
+            (partition, worked)
+        });
+    }
+
+    fn ended(&mut self, (partition, worked): Ended) -> Result<(), StreamError> {
+        match worked {
+            Ok(Rest::Finished) => {
+                tracing::info!(partition = %partition.id, "the partition has ended and is settled");
+                self.started.remove(&partition.id);
+                self.finished.insert(partition.id);
+                Ok(())
+            }
+            Ok(Rest::Stopped) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Retry && *self.stop.borrow() != Stop::Now => {
+                let pause = self.pauses.entry(partition.id.clone()).or_insert(RESTART_PAUSE);
+                let now = *pause;
+                *pause = (now * 2).min(LONGEST_RESTART_PAUSE);
+                self.pipeline.counters.update(|totals| totals.restarts += 1);
+                tracing::warn!(
+                    partition = %partition.id, error = &error as &dyn std::error::Error,
+                    pause_ms = now.as_millis() as u64, "starting again at the last commit",
+                );
+                self.spawn(partition, now);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Opens a partition at its last commit and works on it.
+async fn work(
+    pipeline: &Pipeline,
+    stream: StreamIdentity,
+    partition: &Partition,
+    configured: Start,
+    stop: watch::Receiver<Stop>,
+    inheriting: &Mutex<()>,
+) -> Result<Rest, StreamError> {
+    let state = pipeline.state.open(&stream.name, &partition.id).await?;
+    let detector = Detector::new(&pipeline.detector, Arc::clone(&pipeline.schema))
+        .map_err(|error| StreamError::fatal("the detector's settings are refused").with_source(error))?;
+    let saved = Checkpoint::load(state.as_ref()).await?;
+    if saved.is_none() && !partition.parents.is_empty() {
+        let _turn = inheriting.lock().await;
+        inherit_models(pipeline, &stream, partition, state.as_ref()).await?;
+    }
+    check_models(pipeline, state.as_ref(), &detector).await?;
+
+    let (checkpoint, start) = match saved.filter(|saved| saved.stream == stream) {
+        Some(saved) if saved.finished => {
+            state.close().await?;
+            return Ok(Rest::Finished);
+        }
+        Some(saved) => {
+            let start = match (&saved.position, saved.start_ms) {
+                (Some(position), _) => Start::After(position.clone()),
+                (None, Some(start_ms)) => Start::AtTimestamp(start_ms),
+                (None, None) => Start::TrimHorizon,
+            };
+            (saved, start)
+        }
+        None => {
+            let start_ms = match configured {
+                Start::Latest => Some(pipeline.clock.now_ms()),
+                Start::AtTimestamp(start_ms) => Some(start_ms),
+                Start::TrimHorizon | Start::After(_) => None,
+            };
+            (Checkpoint::new(stream, start_ms), configured)
+        }
+    };
+    let reader = pipeline.source.open(&partition.id, &start).await?;
+    let input = Input::new(
+        pipeline.settings.order.is_per_second(),
+        checkpoint.rowtime_ms,
+        checkpoint.watermark.clone(),
+    );
+    pipeline.counters.set_partition(&partition.id, PartitionStatus::default());
+    tracing::info!(partition = %partition.id, ?start, "reading");
+    let mut worker = Worker {
+        partition: partition.id.clone(),
+        reader: Prefetch::new(reader),
+        input,
+        decoder: Arc::clone(&pipeline.decoder),
+        detector,
+        outputs: pipeline.outputs.clone(),
+        state,
+        checkpoint,
+        settings: pipeline.settings.clone(),
+        counters: Arc::clone(&pipeline.counters),
+        stop,
+        last_commit: Instant::now(),
+        uncommitted: 0,
+    };
+    // From here on the partition is known: a restart before the first record starts at this moment.
+    worker.commit().await?;
+    worker.run().await
+}
+
+/// A child goes on with its parents' models.
+async fn inherit_models(
+    pipeline: &Pipeline,
+    stream: &StreamIdentity,
+    partition: &Partition,
+    state: &dyn PartitionState,
+) -> Result<(), StreamError> {
+    for parent in &partition.parents {
+        let parent = pipeline.state.open(&stream.name, parent).await?;
+        let models = parent.scan(MODEL_PREFIX).await?;
+        let fingerprint = load_fingerprint(parent.as_ref()).await?;
+        parent.close().await?;
+        let mut changes: Vec<StateChange> =
+            models.into_iter().map(|(key, value)| StateChange { key, value: Some(value) }).collect();
+        if let Some(fingerprint) = fingerprint.filter(|_| !changes.is_empty()) {
+            let fingerprint = String::from_utf8_lossy(&fingerprint).into_owned();
+            changes.push(crate::checkpoint::fingerprint_change(&fingerprint));
+            state.commit(changes).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Models that learnt by other settings are refused or given up, as the settings say.
+async fn check_models(
+    pipeline: &Pipeline,
+    state: &dyn PartitionState,
+    detector: &Detector,
+) -> Result<(), StreamError> {
+    let Some(saved) = load_fingerprint(state).await? else { return Ok(()) };
+    if saved == detector.fingerprint().as_bytes() {
+        return Ok(());
+    }
+    if pipeline.settings.on_unreadable_model == OnUnreadableModel::Refuse {
+        return Err(StreamError::fatal(format!(
+            "the saved models learnt by other settings: {}. Restore these, set \
+             on_unreadable_model = \"restart\" to start the models afresh, or choose another state",
+            String::from_utf8_lossy(&saved)
+        )));
+    }
+    tracing::warn!(earlier = %String::from_utf8_lossy(&saved), "the detector's settings have changed: its models start afresh");
+    let models = state.scan(MODEL_PREFIX).await?;
+    state
+        .commit(models.into_iter().map(|(key, _)| StateChange { key, value: None }).collect())
+        .await
+}

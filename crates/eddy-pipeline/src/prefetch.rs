@@ -1,0 +1,40 @@
+//! Reading ahead: the next batches are fetched while the last one is scored and delivered.
+
+use eddy_stream::{Batch, PartitionReader, StreamError};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// Batches that wait at most; a batch's bytes are bounded by its source.
+pub(crate) const PREFETCH_BATCHES: usize = 2;
+
+/// A partition reader at work in a task of its own, which ends when this is dropped.
+pub(crate) struct Prefetch {
+    batches: mpsc::Receiver<Result<Batch, StreamError>>,
+    task: JoinHandle<()>,
+}
+
+impl Prefetch {
+    pub(crate) fn new(mut reader: Box<dyn PartitionReader>) -> Self {
+        let (sender, batches) = mpsc::channel(PREFETCH_BATCHES);
+        let task = tokio::spawn(async move {
+            while let Some(batch) = reader.next().await.transpose() {
+                let failed = batch.is_err();
+                if sender.send(batch).await.is_err() || failed {
+                    break;
+                }
+            }
+        });
+        Self { batches, task }
+    }
+
+    /// The next batch; `None` at the partition's end. Cancelling loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
+        self.batches.recv().await.transpose()
+    }
+}
+
+impl Drop for Prefetch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,174 @@
+//! States in slatedb: one database a partition, in a local folder or on an object store.
+
+use std::path::Path as FolderPath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use eddy_record::PartitionId;
+use eddy_stream::{ErrorKind, PartitionState, StateChange, StateStore, StreamError};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
+use slatedb::{CloseReason, Db, WriteBatch};
+
+/// What a database keeps in memory before it writes a table, in bytes: a restart replays up to this
+/// much of its log.
+const MEMTABLE_BYTES: usize = 8 << 20;
+/// How often unneeded log and table files are looked for, and how old they must be. slatedb keeps
+/// what a fenced writer could still need; these only shorten its defaults.
+const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
+const GARBAGE_MIN_AGE: Duration = Duration::from_secs(120);
+
+/// Partitions' states in one object store.
+///
+/// A commit is one atomic write to the database's log, durable when it returns (with fsync in a
+/// local folder). Opening a partition fences whoever had it open before.
+#[derive(Clone, Debug)]
+pub struct SlateStateStore {
+    objects: Arc<dyn ObjectStore>,
+}
+
+impl SlateStateStore {
+    /// States in a local folder, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn in_folder(folder: &FolderPath) -> Result<Self, StreamError> {
+        let failed = || {
+            StreamError::fatal(format!("cannot keep state in the folder {}", folder.display()))
+        };
+        std::fs::create_dir_all(folder).map_err(|error| failed().with_source(error))?;
+        let objects =
+            LocalFileSystem::new_with_prefix(folder).map_err(|error| failed().with_source(error))?;
+        Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
+    }
+}
+
+#[async_trait]
+impl StateStore for SlateStateStore {
+    async fn open(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Box<dyn PartitionState>, StreamError> {
+        let path = Path::from_iter([stream_name, partition.as_str()]);
+        let garbage = Some(GarbageCollectorDirectoryOptions {
+            interval: Some(GARBAGE_INTERVAL),
+            min_age: GARBAGE_MIN_AGE,
+            dry_run: false,
+        });
+        let settings = Settings {
+            // Every commit flushes: nothing waits for a timer.
+            flush_interval: None,
+            l0_sst_size_bytes: MEMTABLE_BYTES,
+            garbage_collector_options: Some(GarbageCollectorOptions {
+                manifest_options: garbage,
+                wal_options: garbage,
+                compacted_options: garbage,
+                ..GarbageCollectorOptions::default()
+            }),
+            ..Settings::default()
+        };
+        let db = Db::builder(path, Arc::clone(&self.objects))
+            .with_settings(settings)
+            .build()
+            .await
+            .map_err(|error| failed("open", error))?;
+        Ok(Box::new(SlateState { db }))
+    }
+}
+
+struct SlateState {
+    db: Db,
+}
+
+#[async_trait]
+impl PartitionState for SlateState {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError> {
+        self.db.get(key).await.map_err(|error| failed("read", error))
+    }
+
+    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+        let mut found = Vec::new();
+        let mut entries =
+            self.db.scan_prefix(prefix, ..).await.map_err(|error| failed("read", error))?;
+        while let Some(entry) = entries.next().await.map_err(|error| failed("read", error))? {
+            found.push((entry.key, entry.value));
+        }
+        Ok(found)
+    }
+
+    async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError> {
+        let mut batch = WriteBatch::new();
+        for StateChange { key, value } in changes {
+            match value {
+                Some(value) => batch.put(key, value),
+                None => batch.delete(key),
+            }
+        }
+        self.db.write(batch).await.map_err(|error| failed("write", error))?;
+        self.db.flush().await.map_err(|error| failed("write", error))
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), StreamError> {
+        match self.db.close().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failed("close", error)),
+        }
+    }
+}
+
+fn failed(doing: &str, error: slatedb::Error) -> StreamError {
+    let kind = match error.kind() {
+        slatedb::ErrorKind::Closed(CloseReason::Fenced) => ErrorKind::Lost,
+        slatedb::ErrorKind::Unavailable
+        | slatedb::ErrorKind::Transaction
+        | slatedb::ErrorKind::Closed(_) => ErrorKind::Retry,
+        _ => ErrorKind::Fatal,
+    };
+    StreamError::new(kind, format!("cannot {doing} a partition's state")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &'static str, value: &'static str) -> StateChange {
+        StateChange { key: key.into(), value: Some(value.into()) }
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_without_a_close() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let partition = PartitionId::new("shardId-000000000000");
+        let store = SlateStateStore::in_folder(folder.path()).expect("opens");
+        let state = store.open("s", &partition).await.expect("opens");
+        state.commit(vec![set("model/a", "1"), set("position", "7")]).await.expect("commits");
+        let delete = StateChange { key: "model/a".into(), value: None };
+        state.commit(vec![delete, set("model/b", "2")]).await.expect("commits");
+        drop(state);
+
+        let store = SlateStateStore::in_folder(folder.path()).expect("opens");
+        let state = store.open("s", &partition).await.expect("opens again");
+        assert_eq!(state.get(b"position").await.expect("reads"), Some("7".into()));
+        let models = state.scan(b"model/").await.expect("reads");
+        assert_eq!(models, [(Bytes::from("model/b"), Bytes::from("2"))]);
+    }
+
+    #[tokio::test]
+    async fn an_owner_that_lost_its_partition_cannot_commit() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let partition = PartitionId::new("a/b c:d");
+        let store = SlateStateStore::in_folder(folder.path()).expect("opens");
+        let first = store.open("s", &partition).await.expect("opens");
+        first.commit(vec![set("k", "1")]).await.expect("the only owner");
+        let second = store.open("s", &partition).await.expect("opens");
+        let error = first.commit(vec![set("k", "2")]).await.expect_err("fenced");
+        assert_eq!(error.kind(), ErrorKind::Lost, "{error:?}");
+        assert_eq!(second.get(b"k").await.expect("reads"), Some("1".into()));
+        second.commit(vec![set("k", "3")]).await.expect("the owner now");
+    }
+}

@@ -1,0 +1,41 @@
+//! The counters as metrics.
+
+use crate::Counters;
+
+/// Sets the metrics of the process's recorder to what the counters say: call it before they are
+/// read. Names and meanings are in docs/metrics.md.
+pub fn publish(counters: &Counters) {
+    let totals = counters.totals();
+    for (name, value) in [
+        ("eddy_payloads_total", totals.payloads),
+        ("eddy_payload_bytes_total", totals.bytes),
+        ("eddy_records_total", totals.records),
+        ("eddy_records_scored_total", totals.scored),
+        ("eddy_records_warming_up_total", totals.warming_up),
+        ("eddy_records_unscored_total", totals.unscored),
+        ("eddy_anomalies_total", totals.anomalies),
+        ("eddy_records_delivered_total", totals.delivered),
+        ("eddy_records_clamped_total", totals.clamped),
+        ("eddy_commits_total", totals.commits),
+        ("eddy_partition_restarts_total", totals.restarts),
+    ] {
+        metrics::counter!(name).absolute(value);
+    }
+    for (stage, value) in [
+        ("decode", totals.dead_decode),
+        ("detect", totals.dead_detect),
+        ("deliver", totals.dead_deliver),
+    ] {
+        metrics::counter!("eddy_records_dead_lettered_total", "stage" => stage).absolute(value);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "gauges are f64")]
+    for (partition, status) in counters.partitions() {
+        let partition = partition.as_str().to_owned();
+        if let Some(behind_ms) = status.behind_ms {
+            metrics::gauge!("eddy_behind_milliseconds", "partition" => partition.clone())
+                .set(behind_ms as f64);
+        }
+        metrics::gauge!("eddy_models", "partition" => partition.clone()).set(status.models as f64);
+        metrics::gauge!("eddy_model_bytes", "partition" => partition).set(status.model_bytes as f64);
+    }
+}

@@ -1,0 +1,284 @@
+//! One partition from its source to its sinks: the loop at the heart of Eddy.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use eddy_detect::{Detector, RestoreError};
+use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
+use eddy_stream::{Batch, PartitionState, StateChange, StreamError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::checkpoint::{Checkpoint, fingerprint_change, model_key};
+use crate::counters::{Counters, PartitionStatus, Totals};
+use crate::input::{Input, Timed, end_of, second};
+use crate::outputs::{Outputs, Step};
+use crate::prefetch::{PREFETCH_BATCHES, Prefetch};
+use crate::settings::{OnUnreadableModel, PipelineSettings};
+
+/// Records decoded and scored before other tasks of the thread get their turn: a few milliseconds.
+const RECORDS_A_TURN: usize = 256;
+
+/// How a pipeline is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stop {
+    /// Not yet.
+    #[default]
+    No,
+    /// When everything that the stream holds is settled.
+    Drained,
+    /// When what has been read is settled.
+    Now,
+}
+
+/// How a partition came to rest, everything read so far being settled and committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    /// Its last record is settled: children may start.
+    Finished,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// A partition being worked on.
+pub(crate) struct Worker {
+    pub(crate) partition: PartitionId,
+    pub(crate) reader: Prefetch,
+    pub(crate) input: Input,
+    pub(crate) decoder: Arc<Decoder>,
+    pub(crate) detector: Detector,
+    pub(crate) outputs: Outputs,
+    pub(crate) state: Box<dyn PartitionState>,
+    // What the next commit says; the state holds an earlier one.
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) settings: PipelineSettings,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) last_commit: Instant,
+    pub(crate) uncommitted: u64,
+}
+
+impl Worker {
+    /// Takes batches until the partition ends or a stop is asked for: decode, score, deliver,
+    /// commit.
+    pub(crate) async fn run(mut self) -> Result<Rest, StreamError> {
+        let mut quiet_reads = 0;
+        let rest = loop {
+            let Some(batch) = self.next_batch().await? else { break self.at_rest() };
+            let quiet = batch.records.is_empty() && batch.behind_ms.is_none_or(|ms| ms == 0);
+            let ready = self.take(batch).await?;
+            self.process(ready).await?;
+            self.commit_if_due().await?;
+
+            // Batches read ahead may be older than the wish to drain: only reads behind them count.
+            let draining = *self.stop.borrow() == Stop::Drained;
+            quiet_reads = if quiet && draining { quiet_reads + 1 } else { 0 };
+            if quiet_reads > PREFETCH_BATCHES + 1 {
+                break Rest::Stopped;
+            }
+        };
+        if rest == Rest::Finished || *self.stop.borrow() == Stop::Drained {
+            let held = self.input.finish();
+            self.process(held).await?;
+        }
+        self.checkpoint.finished = rest == Rest::Finished;
+        self.commit().await?;
+        self.counters.remove_partition(&self.partition);
+        self.state.close().await?;
+        Ok(rest)
+    }
+
+    /// The next batch; `None` at the partition's end or when asked to stop.
+    async fn next_batch(&mut self) -> Result<Option<Batch>, StreamError> {
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop == Stop::Now) => Ok(None),
+            batch = self.reader.next() => batch,
+        }
+    }
+
+    fn at_rest(&self) -> Rest {
+        if *self.stop.borrow() == Stop::Now { Rest::Stopped } else { Rest::Finished }
+    }
+
+    /// Gives a batch's records their ROWTIME and returns those that need not wait.
+    async fn take(&mut self, batch: Batch) -> Result<Vec<Timed>, StreamError> {
+        let (payloads, bytes) = (batch.records.len() as u64, batch.bytes() as u64);
+        self.counters.update(|totals| {
+            totals.payloads += payloads;
+            totals.bytes += bytes;
+        });
+        self.counters.set_partition(
+            &self.partition,
+            PartitionStatus {
+                behind_ms: batch.behind_ms,
+                models: self.detector.n_models(),
+                model_bytes: self.detector.size_bytes(),
+            },
+        );
+        let mut ready = self.input.push(batch.records);
+        let released = batch.watermark_ms.and_then(|ms| self.input.releases(ms));
+        if let Some(watermark) = released {
+            // A replay must meet the same times: the watermark is durable before what it releases.
+            self.process(std::mem::take(&mut ready)).await?;
+            self.checkpoint.watermark = Some(watermark.clone());
+            self.commit().await?;
+            ready = self.input.advance(&watermark);
+        }
+        Ok(ready)
+    }
+
+    /// Decodes, scores and delivers records; when it returns they are settled.
+    async fn process(&mut self, records: Vec<Timed>) -> Result<(), StreamError> {
+        let Some((position, rowtime_ms)) = end_of(&records) else { return Ok(()) };
+        let mut step = Step::default();
+        let mut totals = Totals::default();
+        for turn in records.chunks(RECORDS_A_TURN) {
+            for timed in turn {
+                self.score(timed, &mut step, &mut totals).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+        if self.settings.order.is_per_second() {
+            sort_within_seconds(&mut step, self.detector.score_idx());
+        }
+        let settled = self.outputs.settle(step).await?;
+        totals.delivered = settled.delivered;
+        settled.dead.iter().for_each(|stage| totals.add_dead(*stage));
+        totals.records = totals.delivered + totals.dead_lettered();
+        self.counters.update(|sum| sum.add(&totals));
+
+        self.uncommitted += records.len() as u64;
+        self.checkpoint.position = Some(position);
+        self.checkpoint.rowtime_ms = Some(rowtime_ms);
+        if self.checkpoint.watermark.as_ref().is_some_and(|w| self.checkpoint.position > Some(w.after.clone())) {
+            // Its effect is in `rowtime_ms` now.
+            self.checkpoint.watermark = None;
+        }
+        Ok(())
+    }
+
+    /// Turns one payload into rows and letters.
+    async fn score(
+        &mut self,
+        timed: &Timed,
+        step: &mut Step,
+        totals: &mut Totals,
+    ) -> Result<(), StreamError> {
+        let mut decoded = Vec::new();
+        self.decoder.decode(&timed.raw.data, &mut decoded);
+        totals.clamped += u64::from(timed.clamped);
+        for (output_idx, record) in decoded.into_iter().enumerate() {
+            let output_idx = u32::try_from(output_idx).unwrap_or(u32::MAX);
+            let letter = |stage, reason: String, raw: Bytes| DeadLetter {
+                stream: self.checkpoint.stream.clone(),
+                partition: self.partition.clone(),
+                position: timed.raw.position.clone(),
+                output_idx,
+                arrival_ms: timed.raw.arrival_ms,
+                stage,
+                reason,
+                raw,
+            };
+            let record: Record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    let raw = timed.raw.data.clone();
+                    step.letters.push(letter(Stage::Decode, error.to_string(), raw));
+                    continue;
+                }
+            };
+            let origin = letter(Stage::Deliver, String::new(), Bytes::new());
+            let id = DocumentId::new(
+                &self.checkpoint.stream,
+                &self.partition,
+                &timed.raw.position,
+                output_idx,
+            );
+            restore_model(&mut self.detector, self.state.as_ref(), &record, self.settings.on_unreadable_model).await?;
+            let scored = match self.detector.score(&record) {
+                Ok(scored) => scored,
+                Err(error) => {
+                    let raw = timed.raw.data.clone();
+                    step.letters.push(DeadLetter { stage: Stage::Detect, reason: error.to_string(), raw, ..origin });
+                    continue;
+                }
+            };
+            match scored.score {
+                None => totals.unscored += 1,
+                Some(0.0) => totals.warming_up += 1,
+                Some(score) => {
+                    totals.scored += 1;
+                    totals.anomalies += u64::from(score >= self.settings.threshold);
+                }
+            }
+            step.rows.push(ScoredRecord {
+                id,
+                created_ms: timed.rowtime_ms,
+                schema: Arc::clone(self.detector.output_schema()),
+                values: self.detector.output_values(record, &scored, timed.rowtime_ms),
+            });
+            step.origins.push(origin);
+        }
+        Ok(())
+    }
+
+    async fn commit_if_due(&mut self) -> Result<(), StreamError> {
+        let due = self.uncommitted >= self.settings.commit_records
+            || self.last_commit.elapsed().as_millis() >= u128::from(self.settings.commit_interval_ms);
+        if self.uncommitted > 0 && due { self.commit().await } else { Ok(()) }
+    }
+
+    /// Saves position and models in one write.
+    async fn commit(&mut self) -> Result<(), StreamError> {
+        let mut changes: Vec<StateChange> = self
+            .detector
+            .take_changed()
+            .into_iter()
+            .map(|(key, saved)| StateChange { key: model_key(&key), value: Some(saved.into()) })
+            .collect();
+        changes.push(fingerprint_change(&self.detector.fingerprint()));
+        changes.push(self.checkpoint.change());
+        self.state.commit(changes).await?;
+        self.detector.evict();
+        self.counters.update(|totals| totals.commits += 1);
+        self.uncommitted = 0;
+        self.last_commit = Instant::now();
+        Ok(())
+    }
+}
+
+/// Reads the model of a record back where it is not in memory.
+async fn restore_model(
+    detector: &mut Detector,
+    state: &dyn PartitionState,
+    record: &Record,
+    on_unreadable: OnUnreadableModel,
+) -> Result<(), StreamError> {
+    let Some(key) = detector.absent_model(record) else { return Ok(()) };
+    let Some(saved) = state.get(&model_key(&key)).await? else { return Ok(()) };
+    match (detector.restore(key.clone(), &saved), on_unreadable) {
+        (Ok(()), _) => Ok(()),
+        (Err(error), OnUnreadableModel::Restart) => {
+            tracing::warn!(?key, error = %error, "a saved model cannot be used and starts afresh");
+            Ok(())
+        }
+        (Err(error @ RestoreError::OtherSettings), OnUnreadableModel::Refuse) => {
+            Err(StreamError::fatal("cannot go on with the saved models").with_source(error))
+        }
+        (Err(error), OnUnreadableModel::Refuse) => Err(StreamError::fatal(
+            "cannot read a saved model; restore the state or set on_unreadable_model = \"restart\"",
+        )
+        .with_source(error)),
+    }
+}
+
+/// Orders rows by descending score within each second, rows of one score as they came.
+fn sort_within_seconds(step: &mut Step, score_idx: usize) {
+    let score = |row: &ScoredRecord| row.values[score_idx].as_f64().unwrap_or(f64::NEG_INFINITY);
+    let mut paired: Vec<_> = step.rows.drain(..).zip(step.origins.drain(..)).collect();
+    paired.sort_by(|(a, _), (b, _)| {
+        second(a.created_ms).cmp(&second(b.created_ms)).then(score(b).total_cmp(&score(a)))
+    });
+    (step.rows, step.origins) = paired.into_iter().unzip();
+}
