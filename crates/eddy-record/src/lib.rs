@@ -13,6 +13,25 @@
 //!   writing it twice has the effect of writing it once.
 //! - [`DeadLetter`] is what could not be decoded, scored or delivered, with its raw bytes.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use eddy_record::{DecodeLimits, Decoder, Schema, Value, discover};
+//!
+//! let reading = br#"{"iotName":"DemoSensor","iotValue":15}"#;
+//! let found = discover([reading.as_slice()])?;
+//! let decoder = Decoder::new(Arc::new(found.schema), DecodeLimits::default())?;
+//!
+//! let mut records = Vec::new();
+//! decoder.decode(reading, &mut records);
+//! let record = records.remove(0)?;
+//! assert_eq!(*record.values, [Value::Text("DemoSensor".into()), Value::Integer(15)]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Values are converted as "Mapping JSON Data Types to SQL Data Types" of the Kinesis Data Analytics
+//! developer guide says, paths are those of its "Working with JSONPath", and
+//! [`Schema::from_input_schema_json`] reads its `InputSchema`.
+//!
 //! It does not talk to any service and does not know what a forest is.
 
 mod coerce;
