@@ -32,7 +32,7 @@ pub enum DecodeError {
     /// The text is not JSON.
     #[error("invalid JSON at line {line} byte {byte}: {reason}")]
     InvalidJson {
-        /// The line in the payload, from 1.
+        /// The line in the payload, from 1; of an unreadable key, in its record.
         line: usize,
         /// The byte in that line, from 1 (0: the line's beginning).
         byte: usize,

@@ -46,6 +46,7 @@ mod json;
 mod number;
 mod output;
 mod path;
+mod raw;
 mod record;
 mod schema;
 mod schema_file;

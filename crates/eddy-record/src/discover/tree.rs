@@ -6,7 +6,7 @@ use super::kinds::Kinds;
 use super::{Found, Proposal, for_each_sample};
 use crate::coerce;
 use crate::error::shorten;
-use crate::json::{for_each_entry, for_each_value, invalid_json, rows};
+use crate::raw::{for_each_entry, for_each_value, invalid_json, rows};
 use crate::{DecodeError, path};
 
 /// Objects nested deeper than this stay text.
