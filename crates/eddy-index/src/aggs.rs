@@ -33,6 +33,30 @@ pub(crate) struct Aggregation {
     below: Vec<Aggregation>,
 }
 
+impl Aggregation {
+    pub(crate) fn below(&self) -> &[Aggregation] {
+        &self.below
+    }
+
+    /// The column and the interval (dates: milliseconds) of a histogram that shows its empty
+    /// buckets.
+    pub(crate) fn gapless_histogram(&self) -> Option<(&str, f64)> {
+        let body = match self.kind {
+            Kind::DateHistogram { .. } => &self.engine["date_histogram"],
+            Kind::Histogram => &self.engine["histogram"],
+            _ => return None,
+        };
+        if body["min_doc_count"].as_u64().is_some_and(|least| least > 0) {
+            return None;
+        }
+        let interval = body["interval"].as_f64().or_else(|| {
+            #[expect(clippy::cast_precision_loss, reason = "a bound need not be exact")]
+            span_ms(body["fixed_interval"].as_str()?).map(|ms| ms as f64)
+        });
+        Some((body["field"].as_str()?, interval?))
+    }
+}
+
 /// Parses `aggs` of a search.
 pub(crate) fn parse(
     aggs: &Value,

@@ -32,6 +32,7 @@ mod dates;
 mod document;
 mod error;
 mod fields;
+mod histogram_guard;
 mod http;
 mod index;
 pub mod limits;

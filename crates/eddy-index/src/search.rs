@@ -16,6 +16,7 @@ use tantivy::tokenizer::TokenizerManager;
 
 use crate::IndexError;
 use crate::aggs::{self, Aggregation};
+use crate::histogram_guard;
 use crate::limits::{
     DEFAULT_TRACK_TOTAL_HITS, MAX_AGGREGATION_BYTES, MAX_BUCKETS, MAX_RESULT_WINDOW,
 };
@@ -152,6 +153,7 @@ fn run(store: &Store, pattern: &str, request: &Request) -> Result<Map<String, Va
     let n_hits = if request.size == 0 { 0 } else { request.from + request.size };
     let mut best: Vec<(usize, Best)> = Vec::new();
     let searchers: Vec<_> = shards.iter().map(|shard| shard.reader.searcher()).collect();
+    histogram_guard::check(&request.aggs, &*request.query, &searchers)?;
     for (shard_idx, searcher) in searchers.iter().enumerate() {
         let hits = TopHits { clauses: request.sort.clone(), n_hits };
         let context = AggContextParams::new(limits.clone(), TokenizerManager::default());

@@ -22,6 +22,9 @@ const FORMAT: u64 = 1;
 const FORMAT_FILE: &str = "eddy-index.json";
 const LOCK_FILE: &str = ".eddy-index.lock";
 
+/// The first and the last id of a segment, as its terms.
+type IdRange = (Vec<u8>, Vec<u8>);
+
 /// One index: its name, the engine's handle and the reader of what is committed.
 pub(crate) struct Shard {
     pub(crate) name: Arc<str>,
@@ -29,7 +32,7 @@ pub(crate) struct Shard {
     pub(crate) reader: IndexReader,
     // The first and last id of each segment: most new ids lie behind all, so that looking them up
     // in every segment can be spared. Segments never change; merged ones are forgotten.
-    id_ranges: Mutex<HashMap<SegmentId, (Vec<u8>, Vec<u8>)>>,
+    id_ranges: Mutex<HashMap<SegmentId, IdRange>>,
 }
 
 /// All indices of a folder.

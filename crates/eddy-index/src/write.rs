@@ -49,7 +49,7 @@ pub(crate) type Done = Result<(Arc<str>, Outcome), IndexError>;
 /// What callers ask of the committer.
 pub(crate) enum Job {
     /// Apply these in order.
-    Write { operations: Vec<Operation>, reply: oneshot::Sender<Result<Vec<Done>, IndexError>> },
+    Write { operations: Vec<Operation>, reply: Reply },
     /// Remove whole indices.
     Remove { names: Vec<Arc<str>>, reply: oneshot::Sender<Result<(), IndexError>> },
 }
@@ -62,12 +62,21 @@ pub(crate) struct Committer {
     writers: Vec<(Arc<Shard>, IndexWriter)>,
 }
 
+/// An index's name and a document's id.
+type DocumentKey = (Arc<str>, Arc<str>);
+
+/// Where a job's answer goes.
+type Reply = oneshot::Sender<Result<Vec<Done>, IndexError>>;
+
+/// The index that holds a document, and its source.
+type Found = Option<(Arc<Shard>, Arc<str>)>;
+
 /// What the operations of one commit have done so far.
 #[derive(Default)]
 struct Group {
     searchers: HashMap<Arc<str>, Searcher>,
     // By index and id: the source, or none where it was deleted.
-    pending: HashMap<(Arc<str>, Arc<str>), Option<Arc<str>>>,
+    pending: HashMap<DocumentKey, Option<Arc<str>>>,
     touched: BTreeSet<Arc<str>>,
     live: Vec<LiveDocument>,
 }
@@ -119,10 +128,7 @@ impl Committer {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        jobs: Vec<(Vec<Operation>, oneshot::Sender<Result<Vec<Done>, IndexError>>)>,
-    ) {
+    fn write(&mut self, jobs: Vec<(Vec<Operation>, Reply)>) {
         let mut group = Group::default();
         let mut replies = Vec::with_capacity(jobs.len());
         let mut failure: Option<String> = None;
@@ -260,12 +266,7 @@ impl Committer {
     }
 
     /// The index, among those that the name stands for, that holds the document, and its source.
-    fn current(
-        &self,
-        index: &str,
-        id: &str,
-        group: &Group,
-    ) -> Result<Option<(Arc<Shard>, Arc<str>)>, IndexError> {
+    fn current(&self, index: &str, id: &str, group: &Group) -> Result<Found, IndexError> {
         let shards = if index == self.store.settings.alias {
             self.store.resolve(index)?
         } else {

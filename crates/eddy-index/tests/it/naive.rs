@@ -37,7 +37,7 @@ proptest! {
             let documents: Vec<Value> = readings
                 .iter()
                 .map(|r| {
-                    let value = if r.value.fract() == 0.0 { json!(r.value as i64) } else { json!(r.value) };
+                    let value = if r.value.fract() == 0.0 { json!(format!("{}", r.value).parse::<i64>().expect("whole")) } else { json!(r.value) };
                     json!({"created": r.at_ms, "name": r.name, "value": value})
                 })
                 .collect();
