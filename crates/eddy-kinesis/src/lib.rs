@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Kinesis Data Streams: reading every shard of a stream, and putting records.
+//!
+//! It stands at the front of the flow (`Kinesis -> KinesisSource -> pipeline`) and behind the sensor
+//! simulator (`sensors -> Producer -> Kinesis`).
+//!
+//! - [`KinesisSettings`] and [`client`] make the SDK's client, with time-outs of our own and one TLS
+//!   stack; an endpoint on this machine needs no credentials.
+//! - [`KinesisSource`] lists shards with their parents and opens readers that renew iterators, back
+//!   off, take KPL aggregates apart and keep within the service's limits.
+//! - [`Producer`] batches records, retries exactly the entries that failed, keeps the order of each
+//!   partition key and counts what became of every record.
+//!
+//! AWS types do not leave this crate but for the client, which only it can use. It does not decode
+//! payloads, keeps no position (a reader starts where it is told) and starts no child before its
+//! parents: that is the pipeline's part.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), eddy_stream::StreamError> {
+//! use eddy_kinesis::{KinesisSettings, Producer, ProducerSettings, client};
+//!
+//! let client = client(&KinesisSettings::local("http://127.0.0.1:4567")).await;
+//! let producer = Producer::new(client, ProducerSettings::new("RawStreamData"));
+//! producer.put("DemoSensor", br#"{"iotName":"DemoSensor","iotValue":15}"#.to_vec().into()).await?;
+//! assert_eq!(producer.flush().await.acknowledged, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod aggregate;
+mod backoff;
+mod client;
+mod counters;
+mod error;
+mod limits;
+mod producer;
+mod shard_reader;
+mod source;
+
+pub use client::{KinesisSettings, client, ensure_stream};
+pub use counters::{ProducerCounts, SourceCounters};
+pub use limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
+pub use producer::{Producer, ProducerSettings};
+pub use source::{KinesisSource, ReadSettings};
+
+/// A connection to Kinesis: what [`client`] makes.
+pub use aws_sdk_kinesis::Client;

@@ -1,0 +1,231 @@
+//! One shard being read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::DateTime;
+use aws_sdk_kinesis::types::{Record as KinesisRecord, ShardIteratorType};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use bytes::Bytes;
+use eddy_record::{PartitionId, Position, RawRecord, SequenceNumber};
+use eddy_stream::{Batch, PartitionReader, Start, StreamError};
+use tokio::time::Instant;
+
+use crate::aggregate::disaggregate;
+use crate::backoff::Backoff;
+use crate::counters::SourceCounters;
+use crate::error::{CallError, Failure};
+use crate::source::{ReadSettings, named};
+
+/// How long reading may fail, other than by throttling, before the caller hears of it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
+/// No server time was seen.
+const NO_DATE: i64 = i64::MIN;
+
+/// Reads a shard from a start on, by polling.
+pub(crate) struct ShardReader {
+    client: Client,
+    stream: String,
+    shard: PartitionId,
+    settings: ReadSettings,
+    counters: Arc<SourceCounters>,
+    // Where the next iterator starts: behind everything delivered.
+    start: Start,
+    iterator: Option<String>,
+    ended: bool,
+    next_read: Instant,
+    pause: Backoff,
+    date_ms: Arc<AtomicI64>,
+}
+
+impl ShardReader {
+    pub(crate) fn new(
+        client: Client,
+        stream: String,
+        shard: PartitionId,
+        start: Start,
+        settings: ReadSettings,
+        counters: Arc<SourceCounters>,
+    ) -> Self {
+        let pause =
+            Backoff::new(Duration::from_millis(200), Duration::from_secs(10), shard.as_str());
+        Self {
+            client,
+            stream,
+            shard,
+            settings,
+            counters,
+            start,
+            iterator: None,
+            ended: false,
+            next_read: Instant::now(),
+            pause,
+            date_ms: Arc::new(AtomicI64::new(NO_DATE)),
+        }
+    }
+
+    /// An iterator at the start, or behind what was delivered.
+    async fn take_iterator(&self) -> Result<Option<String>, CallError> {
+        let (name, arn) = named(&self.stream);
+        let call = self
+            .client
+            .get_shard_iterator()
+            .set_stream_name(name)
+            .set_stream_arn(arn)
+            .shard_id(self.shard.as_str());
+        let call = match &self.start {
+            Start::TrimHorizon => call.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            Start::Latest => call.shard_iterator_type(ShardIteratorType::Latest),
+            Start::AtTimestamp(from_ms) => call
+                .shard_iterator_type(ShardIteratorType::AtTimestamp)
+                .timestamp(DateTime::from_millis(*from_ms)),
+            // At, not behind: the record may be an aggregate of which a part is still to come.
+            Start::After(position) => call
+                .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
+                .starting_sequence_number(position.sequence.as_str()),
+        };
+        let answer = call.send().await.map_err(CallError::new)?;
+        Ok(answer.shard_iterator)
+    }
+
+    /// One read, without retries; `None` where the shard has ended.
+    async fn read(&mut self) -> Result<Option<Batch>, CallError> {
+        if self.iterator.is_none() {
+            match self.take_iterator().await? {
+                Some(iterator) => self.iterator = Some(iterator),
+                None => return Ok(None),
+            }
+        }
+        let answer = self
+            .client
+            .get_records()
+            .set_shard_iterator(self.iterator.clone())
+            .limit(self.settings.max_records)
+            .customize()
+            .interceptor(ServerDate(Arc::clone(&self.date_ms)))
+            .send()
+            .await
+            .map_err(CallError::new)?;
+        // From here to the end nothing waits: a cancelled read has changed nothing.
+        let mut batch = Batch { behind_ms: answer.millis_behind_latest, ..Batch::default() };
+        for record in answer.records {
+            self.deliver(record, &mut batch.records);
+        }
+        if let Some(last) = batch.records.last() {
+            self.start = Start::After(last.position.clone());
+        }
+        self.counters.add_reads(1);
+        self.counters.add_records(batch.records.len() as u64);
+        self.counters.add_bytes(batch.bytes() as u64);
+        let date_ms = self.date_ms.load(Ordering::Relaxed);
+        if batch.behind_ms == Some(0) && date_ms != NO_DATE {
+            batch.watermark_ms = Some(date_ms - self.settings.watermark_slack_ms);
+        }
+        self.ended = answer.next_shard_iterator.is_none();
+        self.iterator = answer.next_shard_iterator;
+        let caught_up = batch.behind_ms.is_none_or(|behind_ms| behind_ms == 0);
+        let pause_ms = if caught_up {
+            self.settings.poll_interval_ms.max(self.settings.min_read_interval_ms)
+        } else {
+            self.settings.min_read_interval_ms
+        };
+        self.next_read = Instant::now() + Duration::from_millis(pause_ms);
+        Ok(Some(batch))
+    }
+
+    /// Appends a record, or the records inside it, leaving out what was delivered before.
+    fn deliver(&self, record: KinesisRecord, out: &mut Vec<RawRecord>) {
+        let Ok(sequence) = record.sequence_number.parse::<SequenceNumber>() else {
+            tracing::error!(number = record.sequence_number, "a sequence number is no number");
+            return;
+        };
+        let arrival = record.approximate_arrival_timestamp;
+        let arrival_ms = arrival.and_then(|at| at.to_millis().ok()).unwrap_or(0);
+        let data = Bytes::from(record.data.into_inner());
+        let delivered = |position: &Position| match &self.start {
+            Start::After(last) => *position <= *last,
+            _ => false,
+        };
+        let mut push = |sub_sequence, partition_key: String, data| {
+            let position = Position { sequence: sequence.clone(), sub_sequence };
+            if !delivered(&position) {
+                let partition_key = partition_key.into_boxed_str();
+                out.push(RawRecord { partition_key, position, arrival_ms, data });
+            }
+        };
+        match disaggregate(&data) {
+            None => push(0, record.partition_key.unwrap_or_default(), data),
+            Some(parts) => {
+                for (sub_sequence, part) in (0..).zip(parts) {
+                    push(sub_sequence, part.partition_key, part.data);
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl PartitionReader for ShardReader {
+    async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
+        if self.ended {
+            return Ok(None);
+        }
+        loop {
+            tokio::time::sleep_until(self.next_read).await;
+            let error = match self.read().await {
+                Ok(batch) => {
+                    self.pause.reset();
+                    return Ok(batch);
+                }
+                Err(error) => error,
+            };
+            match error.failure {
+                Failure::ExpiredIterator => {
+                    self.counters.add_expired_iterators(1);
+                    self.iterator = None;
+                }
+                Failure::Throttled => {
+                    self.counters.add_throttled(1);
+                    self.pause.wait().await;
+                }
+                Failure::Passing if self.pause.failing_for() < GIVE_UP_AFTER => {
+                    self.counters.add_retries(1);
+                    tracing::debug!(shard = %self.shard, ?error, "reading again");
+                    self.pause.wait().await;
+                }
+                _ => return Err(error.into_stream_error("GetRecords", &self.stream)),
+            }
+        }
+    }
+}
+
+/// Notes the server's time of each answer: the only clock that may say a shard is caught up.
+#[derive(Debug)]
+struct ServerDate(Arc<AtomicI64>);
+
+impl Intercept for ServerDate {
+    fn name(&self) -> &'static str {
+        "ServerDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let date = date.and_then(|date| chrono::DateTime::parse_from_rfc2822(date).ok());
+        if let Some(date) = date {
+            self.0.store(date.timestamp_millis(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! Against an in-process Kinesis.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::http::StatusCode;
+use bytes::Bytes;
+use eddy_kinesis::{
+    KinesisSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client, ensure_stream,
+};
+use eddy_record::RawRecord;
+use eddy_stream::{ErrorKind, Source, Start};
+use support::{Server, drain, reading};
+
+const STREAM: &str = "readings";
+
+fn text(record: &RawRecord) -> String {
+    String::from_utf8_lossy(&record.data).into_owned()
+}
+
+#[tokio::test]
+async fn every_record_of_every_shard_is_read_once_in_the_order_of_its_key() {
+    let server = Server::start(|_| {}).await;
+    assert!(ensure_stream(&server.client, STREAM, 4).await.expect("created"));
+    assert!(!ensure_stream(&server.client, STREAM, 4).await.expect("there already"));
+    let producer = Producer::new(server.client.clone(), ProducerSettings::new(STREAM));
+    for n in 0..2000 {
+        producer.put(&format!("sensor-{}", n % 17), reading(n)).await.expect("accepted");
+    }
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed), (2000, 0));
+
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let identity = source.identity().await.expect("the stream exists");
+    assert_eq!(identity.name, STREAM);
+    let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for partition in source.partitions().await.expect("listed") {
+        let reader = source.open(&partition.id, &Start::TrimHorizon).await.expect("opens");
+        let records = drain(reader).await;
+        assert!(records.windows(2).all(|pair| pair[0].position < pair[1].position));
+        assert!(records.iter().all(|record| record.arrival_ms > 1_600_000_000_000));
+        for record in records {
+            let n = text(&record).parse().expect("a number");
+            found.entry(record.partition_key.into()).or_default().push(n);
+        }
+    }
+    assert_eq!(found.values().map(Vec::len).sum::<usize>(), 2000);
+    assert!(found.values().all(|numbers| numbers.is_sorted()));
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_behind_a_position_and_from_a_moment() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", (0..50).map(reading)).await;
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let all = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
+    for at in [0, 17, 49] {
+        let start = Start::After(all[at].position.clone());
+        let rest = drain(source.open(&shard, &start).await.expect("opens")).await;
+        assert_eq!(rest, all[at + 1..]);
+    }
+    let start = Start::AtTimestamp(all[0].arrival_ms);
+    assert_eq!(drain(source.open(&shard, &start).await.expect("opens")).await, all);
+    let mut latest = source.open(&shard, &Start::Latest).await.expect("opens");
+    assert!(latest.next().await.expect("read").expect("open").records.is_empty());
+    server.put(STREAM, "k", [reading(50)]).await;
+    assert_eq!(support::next_records(&mut latest, 1).await[0].data, reading(50));
+}
+
+#[tokio::test]
+async fn a_caught_up_read_tells_the_server_s_time_less_the_slack() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", [reading(1)]).await;
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let mut reader = source.open(&shard, &Start::TrimHorizon).await.expect("opens");
+    let batch = reader.next().await.expect("read").expect("open");
+    assert_eq!(batch.behind_ms, Some(0));
+    let behind = batch.records[0].arrival_ms - batch.watermark_ms.expect("caught up");
+    assert!((0..=2000).contains(&behind), "{behind}");
+}
+
+#[tokio::test]
+async fn children_name_their_parents_whose_readers_end() {
+    let server = Server::start(|options| options.update_stream_ms = 0).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "a", (0..20).map(reading)).await;
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let parent = source.partitions().await.expect("listed").remove(0);
+    let mut reading_on = source.open(&parent.id, &Start::TrimHorizon).await.expect("opens");
+    assert_eq!(support::next_records(&mut reading_on, 20).await.len(), 20);
+    server.split(STREAM, parent.id.as_str()).await;
+    server.put(STREAM, "b", (20..40).map(reading)).await;
+
+    let partitions = source.partitions().await.expect("listed");
+    let children: Vec<_> = partitions.iter().filter(|p| !p.parents.is_empty()).collect();
+    assert_eq!(children.len(), 2);
+    assert!(children.iter().all(|child| child.parents == [parent.id.clone()]));
+    while reading_on.next().await.expect("read").is_some() {}
+    assert!(reading_on.next().await.expect("still ended").is_none());
+    let mut found = BTreeSet::new();
+    for child in children {
+        let reader = source.open(&child.id, &Start::TrimHorizon).await.expect("opens");
+        found.extend(drain(reader).await.iter().map(text));
+    }
+    assert_eq!(found.len(), 20);
+}
+
+#[tokio::test]
+async fn an_expired_iterator_is_renewed_where_it_stood() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", (0..300).map(reading)).await;
+    let failure = (StatusCode::BAD_REQUEST, "ExpiredIteratorException");
+    let flaky = support::flaky(&server, "GetRecords", failure, 2, 3).await;
+    let client = client(&KinesisSettings::local(&flaky)).await;
+    let settings = ReadSettings { max_records: 40, ..support::fast() };
+    let source = KinesisSource::new(client, STREAM, settings);
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let mut reader = source.open(&shard, &Start::TrimHorizon).await.expect("opens");
+    let records = support::next_records(&mut reader, 300).await;
+    let numbers: Vec<String> = records.iter().map(text).collect();
+    assert_eq!(numbers, (0..300).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(source.counters().expired_iterators(), 3);
+}
+
+#[tokio::test]
+async fn a_throttled_read_waits_and_loses_nothing() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", (0..100).map(reading)).await;
+    let failure = (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException");
+    let flaky = support::flaky(&server, "GetRecords", failure, 2, 2).await;
+    let client = client(&KinesisSettings::local(&flaky)).await;
+    let settings = ReadSettings { max_records: 30, ..support::fast() };
+    let source = KinesisSource::new(client, STREAM, settings);
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let mut reader = source.open(&shard, &Start::TrimHorizon).await.expect("opens");
+    assert_eq!(support::next_records(&mut reader, 100).await.len(), 100);
+    assert_eq!(source.counters().throttled(), 2);
+}
+
+#[tokio::test]
+async fn an_aggregate_is_resumed_in_its_middle() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", [support::aggregate(), reading(9)]).await;
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let all = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
+    assert_eq!(
+        all.iter().map(text).collect::<Vec<_>>(),
+        [r#"{"v":1}"#, r#"{"v":2}"#, r#"{"v":3}"#, "9"]
+    );
+    assert_eq!(&*all[1].partition_key, "dev-2");
+    for at in 0..4 {
+        let start = Start::After(all[at].position.clone());
+        let rest = drain(source.open(&shard, &start).await.expect("opens")).await;
+        assert_eq!(rest, all[at + 1..]);
+    }
+}
+
+#[tokio::test]
+async fn entries_that_the_service_throttles_are_put_again_and_all_arrive() {
+    let server = Server::start(|options| options.enforce_limits = true).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let producer = Producer::new(server.client.clone(), ProducerSettings::new(STREAM));
+    // A shard takes 1000 records a second.
+    for n in 0..1600 {
+        producer.put("k", reading(n)).await.expect("accepted");
+    }
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed), (1600, 0));
+    assert!(counts.retried > 0);
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let records = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
+    let found: BTreeSet<String> = records.iter().map(text).collect();
+    assert_eq!((records.len(), found.len()), (1600, 1600));
+}
+
+#[tokio::test]
+async fn a_record_too_large_is_refused_alone() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let producer = Producer::new(server.client.clone(), ProducerSettings::new(STREAM));
+    let large = Bytes::from(vec![b'x'; eddy_kinesis::MAX_RECORD_BYTES]);
+    assert!(producer.put("k", large.clone()).await.is_err());
+    producer.put("k", large.slice(1..)).await.expect("the largest that fits");
+    producer.put("k", reading(1)).await.expect("accepted");
+    assert_eq!(producer.flush().await.acknowledged, 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_exist_is_fatal_and_says_what_to_do() {
+    let server = Server::start(|_| {}).await;
+    let source = KinesisSource::new(server.client.clone(), "nowhere", support::fast());
+    let error = source.identity().await.expect_err("missing");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    assert!(error.to_string().contains("nowhere") && error.to_string().contains("create it"));
+    let producer = Producer::new(server.client.clone(), ProducerSettings::new("nowhere"));
+    producer.put("k", reading(1)).await.expect("accepted");
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed), (0, 1));
+    assert!(producer.last_error().expect("why").contains("does not exist"));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_waited_for() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let failure = (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
+    let flaky = support::flaky(&server, "PutRecords", failure, 1, 3).await;
+    let client = client(&KinesisSettings::local(&flaky)).await;
+    let producer = Producer::new(client.clone(), ProducerSettings::new(STREAM));
+    producer.put("k", reading(1)).await.expect("accepted");
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed, counts.retried), (1, 0, 3));
+}
