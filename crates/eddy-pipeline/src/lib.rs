@@ -29,7 +29,7 @@ pub use outputs::Outputs;
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnUnreadableModel, Order, PageSettings, PipelineSettings, SchemaSettings, Settings,
+    OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings, Settings,
     SettingsError, SinkSettings, SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;

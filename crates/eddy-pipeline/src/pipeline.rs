@@ -187,9 +187,11 @@ impl Run {
         let mut stop = self.stop.clone();
         let inheriting = Arc::clone(&self.inheriting);
         self.workers.spawn(async move {
-            let stopped = async { stop.wait_for(|stop| *stop == Stop::Now).await.is_ok() };
-            if !pause.is_zero() && tokio::time::timeout(pause, stopped).await.is_ok() {
-                return (partition, Ok(Rest::Stopped));
+            if !pause.is_zero() {
+                let stopped = stop.wait_for(|stop| *stop == Stop::Now);
+                if tokio::time::timeout(pause, stopped).await.is_ok() {
+                    return (partition, Ok(Rest::Stopped));
+                }
             }
             let worked = work(&pipeline, stream, &partition, start, stop, &inheriting).await;
             (partition, worked)

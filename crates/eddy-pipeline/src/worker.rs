@@ -151,10 +151,9 @@ impl Worker {
         self.uncommitted += records.len() as u64;
         self.checkpoint.position = Some(position);
         self.checkpoint.rowtime_ms = Some(rowtime_ms);
-        if self.checkpoint.watermark.as_ref().is_some_and(|w| self.checkpoint.position > Some(w.after.clone())) {
-            // Its effect is in `rowtime_ms` now.
-            self.checkpoint.watermark = None;
-        }
+        // Once a record behind it is settled, the watermark's effect is in `rowtime_ms`.
+        let position = &self.checkpoint.position;
+        self.checkpoint.watermark.take_if(|seen| position.as_ref() > Some(&seen.after));
         Ok(())
     }
 
@@ -230,7 +229,7 @@ impl Worker {
     }
 
     /// Saves position and models in one write.
-    async fn commit(&mut self) -> Result<(), StreamError> {
+    pub(crate) async fn commit(&mut self) -> Result<(), StreamError> {
         let mut changes: Vec<StateChange> = self
             .detector
             .take_changed()

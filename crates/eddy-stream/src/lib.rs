@@ -14,6 +14,7 @@
 
 mod clock;
 mod error;
+mod files;
 mod lines;
 mod memory;
 mod sink;
@@ -22,6 +23,7 @@ mod state;
 
 pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StreamError};
+pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};
 pub use lines::{FileSource, InputSource};
 pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
 pub use sink::{DeadLetterSink, Rejected, Sink};

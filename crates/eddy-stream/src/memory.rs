@@ -151,8 +151,10 @@ impl DeadLetterSink for MemoryDeadLetters {
 /// States in memory; they live as long as the store.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStateStore {
-    partitions: Arc<Mutex<HashMap<(String, PartitionId), Arc<Mutex<Entries>>>>>,
+    partitions: Arc<Mutex<States>>,
 }
+
+type States = HashMap<(String, PartitionId), Arc<Mutex<Entries>>>;
 
 #[derive(Debug, Default)]
 struct Entries {

@@ -1,0 +1,96 @@
+//! `eddy`: the embedded default.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use eddy_detect::DetectorSettings;
+use eddy_pipeline::SchemaSettings;
+use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, STREAM};
+
+use crate::serve::{Status, on_signals, page};
+
+/// The flags of the embedded default.
+#[derive(Args, Debug)]
+pub(crate) struct EmbeddedArgs {
+    /// Do not run the simulated sensors: put records yourself
+    #[arg(long)]
+    no_sensors: bool,
+    /// Readings a second of the simulated sensors; 0 for as fast as they go
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    rate: u32,
+    /// The page's address
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// The Kinesis endpoint's address
+    #[arg(long, default_value = "127.0.0.1:4567", value_name = "ADDRESS")]
+    kinesis_listen: SocketAddr,
+    /// The folder for index, state and dead letters
+    #[arg(long, default_value = "./eddy-data", value_name = "FOLDER")]
+    data_dir: PathBuf,
+    /// Trees in the forest
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    trees: usize,
+    /// Points that each tree keeps
+    #[arg(long, default_value_t = 256, value_name = "N")]
+    sample_size: usize,
+    /// How fast old points are forgotten, a rate a record
+    #[arg(long, default_value_t = 0.00001, value_name = "RATE")]
+    time_decay: f64,
+    /// Consecutive records that make one point
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    shingle_size: usize,
+    /// The field whose value chooses the model [default: one model for all records]
+    #[arg(long, value_name = "FIELD")]
+    key: Option<String>,
+    /// The seed of the forest
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// A file with the input schema of the records, as `eddy discover` prints it [default:
+    /// iotName and iotValue]
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+}
+
+impl EmbeddedArgs {
+    fn settings(&self) -> EmbeddedSettings {
+        EmbeddedSettings {
+            sensors: !self.no_sensors,
+            rate: (self.rate > 0).then_some(self.rate),
+            kinesis_listen: self.kinesis_listen,
+            data_dir: self.data_dir.clone(),
+            detector: DetectorSettings {
+                trees: self.trees,
+                sample_size: self.sample_size,
+                time_decay: self.time_decay,
+                shingle_size: self.shingle_size,
+                key: self.key.clone(),
+                seed: self.seed,
+                ..DetectorSettings::default()
+            },
+            schema: SchemaSettings { input_schema: self.schema.clone(), ..SchemaSettings::default() },
+            ..EmbeddedSettings::default()
+        }
+    }
+}
+
+/// Runs until Ctrl-C.
+pub(crate) fn run(args: &EmbeddedArgs) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let stop = on_signals()?;
+        let embedded = Embedded::start(&args.settings()).await?;
+        let status = Arc::new(Status::of(&embedded.pipeline));
+        let index = Arc::clone(&embedded.index);
+        let address = page(args.listen, index, Arc::clone(&status), stop.clone()).await?;
+        eprintln!("page: http://{address}");
+        eprintln!(
+            "Kinesis endpoint: http://{} (stream {STREAM}, any credentials, region us-east-1)",
+            embedded.kinesis
+        );
+        let done = embedded.run(stop).await;
+        eprintln!("{}", status.summary());
+        Ok(done?)
+    })
+}

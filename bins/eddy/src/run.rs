@@ -1,0 +1,82 @@
+//! `eddy run SETTINGS.toml` and `eddy check SETTINGS.toml`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use eddy_detect::Detector;
+use eddy_pipeline::{Settings, build};
+
+use crate::serve::{Status, on_signals, page};
+
+/// The arguments of `eddy run`.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The settings file, TOML
+    settings: PathBuf,
+}
+
+/// The arguments of `eddy check`.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The settings file, TOML
+    settings: PathBuf,
+}
+
+/// Runs until the source ends or Ctrl-C.
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let settings = load(&args.settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        let stop = on_signals()?;
+        let built = build(&settings).await?;
+        let status = Arc::new(Status::of(&built.pipeline));
+        if let Some(wanted) = &settings.page {
+            let index = built.index.context("[page] shows an index: add a sink of type index")?;
+            let address = page(wanted.listen, index, Arc::clone(&status), stop.clone()).await?;
+            eprintln!("page: http://{address}");
+        }
+        // What is left in a stream stays there: a stop need not wait until it is empty.
+        let done = built.pipeline.run(stop_at_once(stop)).await;
+        eprintln!("{}", status.summary());
+        Ok(done?)
+    });
+    // A read of standard input cannot be cancelled: it must not hold the end up.
+    runtime.shutdown_background();
+    done
+}
+
+/// Turns the wish to drain into one to stop.
+fn stop_at_once(
+    mut told: tokio::sync::watch::Receiver<eddy_pipeline::Stop>,
+) -> tokio::sync::watch::Receiver<eddy_pipeline::Stop> {
+    use eddy_pipeline::Stop;
+    let (tell, stop) = tokio::sync::watch::channel(Stop::No);
+    tokio::spawn(async move {
+        if told.wait_for(|stop| *stop != Stop::No).await.is_ok() {
+            // Nobody listens once the pipeline has ended.
+            let _ = tell.send(Stop::Now);
+        }
+        tell.closed().await;
+    });
+    stop
+}
+
+/// Says whether the settings can be used.
+pub(crate) fn check(args: &CheckArgs) -> Result<()> {
+    let settings = load(&args.settings)?;
+    println!("{}: good", args.settings.display());
+    println!("{} sinks; detector {:?}", settings.sinks.len(), settings.detector);
+    Ok(())
+}
+
+fn load(path: &std::path::Path) -> Result<Settings> {
+    if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
+        bail!("{}: SQL applications are not supported yet; write a settings file", path.display());
+    }
+    let settings = Settings::load(path)?;
+    let schema = Arc::new(settings.schema.load()?);
+    Detector::new(&settings.detector, schema)?;
+    Ok(settings)
+}

@@ -1,0 +1,104 @@
+//! From settings to a pipeline: the one file that names concrete sources and sinks.
+
+use std::sync::Arc;
+
+use eddy_index::{Index, IndexSettings, IndexSink};
+use eddy_kinesis::{KinesisSource, client};
+use eddy_record::{Decoder, Schema};
+use eddy_stream::{
+    Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source, StdoutSink,
+    StreamError, SystemClock,
+};
+use tokio::io::BufReader;
+
+use crate::settings::{RowFormatSetting, Settings, SinkSettings, SourceSettings};
+use crate::{Counters, Outputs, Pipeline, SlateStateStore};
+
+/// A pipeline and what others may want of it.
+pub struct Built {
+    /// The pipeline, ready to run.
+    pub pipeline: Pipeline,
+    /// The embedded index, where a sink is one.
+    pub index: Option<Arc<Index>>,
+}
+
+/// Opens every part that the settings name.
+///
+/// # Errors
+/// A part cannot be opened, or the settings do not fit together.
+pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let schema = settings
+        .schema
+        .load()
+        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
+    let (schema, decoder) = decoder(schema, settings)?;
+    let mut index = None;
+    let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    for sink in &settings.sinks {
+        sinks.push(match sink {
+            SinkSettings::Index { path } => {
+                let opened = open_index(path)?;
+                index = Some(Arc::clone(&opened));
+                Arc::new(IndexSink::new(opened))
+            }
+            SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
+            SinkSettings::Stdout { format } => Arc::new(StdoutSink::new(row(*format))),
+        });
+    }
+    let pipeline = Pipeline {
+        source: source(&settings.source, &clock).await,
+        decoder,
+        schema,
+        detector: settings.detector.clone(),
+        outputs: Outputs {
+            sinks,
+            dead_letters: Arc::new(DeadLetterFile::open(&settings.dead_letters)?),
+        },
+        state: Arc::new(SlateStateStore::in_folder(&settings.state.path)?),
+        clock,
+        settings: settings.pipeline.clone(),
+        counters: Arc::new(Counters::default()),
+    };
+    Ok(Built { pipeline, index })
+}
+
+/// Opens the embedded index.
+pub(crate) fn open_index(path: &std::path::Path) -> Result<Arc<Index>, StreamError> {
+    Index::open(IndexSettings::new(path)).map_err(|error| {
+        StreamError::fatal(format!("cannot open the index {}", path.display())).with_source(error)
+    })
+}
+
+fn decoder(
+    schema: Schema,
+    settings: &Settings,
+) -> Result<(Arc<Schema>, Arc<Decoder>), StreamError> {
+    let schema = Arc::new(schema);
+    let decoder = Decoder::new(Arc::clone(&schema), settings.schema.limits())
+        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
+    Ok((schema, Arc::new(decoder)))
+}
+
+fn row(format: RowFormatSetting) -> RowFormat {
+    match format {
+        RowFormatSetting::Ndjson => RowFormat::Ndjson,
+        RowFormatSetting::Csv => RowFormat::Csv,
+    }
+}
+
+async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) -> Arc<dyn Source> {
+    let clock = Arc::clone(clock);
+    match settings {
+        SourceSettings::Kinesis { stream, connection, read, .. } => {
+            Arc::new(KinesisSource::new(client(connection).await, stream, read.clone()))
+        }
+        SourceSettings::File { path, skip_header } => {
+            Arc::new(FileSource::new(path, *skip_header, clock))
+        }
+        SourceSettings::Stdin { skip_header } => {
+            let input = BufReader::new(tokio::io::stdin());
+            Arc::new(InputSource::new("stdin", input, *skip_header, clock))
+        }
+    }
+}

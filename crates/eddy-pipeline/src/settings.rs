@@ -1,0 +1,331 @@
+//! The settings file of `eddy run`.
+
+use std::path::{Path, PathBuf};
+
+use eddy_detect::DetectorSettings;
+use eddy_kinesis::{KinesisSettings, ReadSettings};
+use eddy_record::{DecodeLimits, Schema, parse_timestamp_ms};
+use eddy_stream::Start;
+use serde::{Deserialize, Deserializer};
+
+/// Everything that `eddy run SETTINGS.toml` is told. Unknown fields are refused; docs/settings.md
+/// lists them all.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where records come from.
+    pub source: SourceSettings,
+    /// What they look like. Default: the original walkthrough's schema, `iotName` and `iotValue`.
+    #[serde(default)]
+    pub schema: SchemaSettings,
+    /// How they are scored.
+    #[serde(default)]
+    pub detector: DetectorSettings,
+    /// The pipeline between.
+    #[serde(default)]
+    pub pipeline: PipelineSettings,
+    /// Where rows go, at least one.
+    pub sinks: Vec<SinkSettings>,
+    /// Where positions and models are kept.
+    #[serde(default)]
+    pub state: StateSettings,
+    /// Where records go that cannot go on: a file of NDJSON. Default: `./eddy-data/dead-letters.ndjson`.
+    #[serde(default = "default_dead_letters")]
+    pub dead_letters: PathBuf,
+    /// The live page. Default: none. It shows what an `index` sink holds.
+    pub page: Option<PageSettings>,
+}
+
+fn default_dead_letters() -> PathBuf {
+    PathBuf::from("./eddy-data/dead-letters.ndjson")
+}
+
+/// A source.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceSettings {
+    /// A Kinesis stream.
+    Kinesis {
+        /// Its name or ARN.
+        stream: String,
+        /// Where reading starts the first time: `trim_horizon` (the default), `latest`, or a moment
+        /// such as `2026-11-24T12:00:00Z`. Later runs go on where the last one stopped.
+        #[serde(default = "trim_horizon", deserialize_with = "start")]
+        start: Start,
+        /// How to reach it.
+        #[serde(default)]
+        connection: KinesisSettings,
+        /// How its shards are read.
+        #[serde(default)]
+        read: ReadSettings,
+    },
+    /// A file, one record a line.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Whether its first line is a header. Default: false.
+        #[serde(default)]
+        skip_header: bool,
+    },
+    /// Standard input, one record a line.
+    Stdin {
+        /// Whether its first line is a header. Default: false.
+        #[serde(default)]
+        skip_header: bool,
+    },
+}
+
+fn trim_horizon() -> Start {
+    Start::TrimHorizon
+}
+
+fn start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Start, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_str() {
+        "trim_horizon" => Ok(Start::TrimHorizon),
+        "latest" => Ok(Start::Latest),
+        moment => parse_timestamp_ms(moment).map(Start::AtTimestamp).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "start is trim_horizon, latest or a moment such as 2026-11-24T12:00:00Z, found {moment:?}"
+            ))
+        }),
+    }
+}
+
+/// A schema: its columns, or the file of a Kinesis Analytics input schema.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SchemaSettings {
+    /// The schema itself: `format` and `columns`.
+    pub inline: Option<Schema>,
+    /// A file with the JSON of an input schema, as `eddy discover` prints it.
+    pub input_schema: Option<PathBuf>,
+    /// The largest payload in bytes. Default: 524 288.
+    pub max_record_bytes: Option<usize>,
+}
+
+impl SchemaSettings {
+    /// The schema.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no schema.
+    pub fn load(&self) -> Result<Schema, SettingsError> {
+        match (&self.inline, &self.input_schema) {
+            (Some(_), Some(_)) => Err(SettingsError::Invalid {
+                reason: "schema has both inline and input_schema: keep one".to_owned(),
+            }),
+            (Some(schema), None) => Ok(schema.clone()),
+            (None, Some(path)) => {
+                let text = read(path)?;
+                Schema::from_input_schema_json(&text).map_err(|error| SettingsError::Invalid {
+                    reason: format!("{}: {error}", path.display()),
+                })
+            }
+            (None, None) => Ok(Schema::walkthrough()),
+        }
+    }
+
+    /// The bounds of decoding.
+    pub fn limits(&self) -> DecodeLimits {
+        let mut limits = DecodeLimits::default();
+        if let Some(max_record_bytes) = self.max_record_bytes {
+            limits.max_record_bytes = max_record_bytes;
+        }
+        limits
+    }
+}
+
+/// The order in which rows leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// As the records came.
+    #[default]
+    Arrival,
+    /// By descending score within each second, as the walkthrough's last query had it. Rows wait
+    /// until their second has passed.
+    ScorePerSecond,
+}
+
+impl Order {
+    /// Whether rows wait for their second.
+    pub(crate) fn is_per_second(self) -> bool {
+        self == Self::ScorePerSecond
+    }
+}
+
+/// What becomes of saved models that do not fit the settings or cannot be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnreadableModel {
+    /// The pipeline does not start, and says why.
+    #[default]
+    Refuse,
+    /// The model starts afresh, and a line says so.
+    Restart,
+}
+
+/// Settings of the pipeline itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineSettings {
+    /// The order in which rows leave. Default: `arrival`.
+    pub order: Order,
+    /// Scores from here on count as anomalies in the counters and on the page. Default: 2.
+    pub threshold: f64,
+    /// Positions and models are saved at least this often while records come, in milliseconds.
+    /// Default: 5000.
+    pub commit_interval_ms: u64,
+    /// And after this many records. Default: 50 000.
+    pub commit_records: u64,
+    /// What becomes of saved models that do not fit the settings. Default: `refuse`.
+    pub on_unreadable_model: OnUnreadableModel,
+    /// Where partitions start that were never read. Taken from the source.
+    #[serde(skip, default = "trim_horizon")]
+    pub start: Start,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        Self {
+            order: Order::Arrival,
+            threshold: 2.0,
+            commit_interval_ms: 5000,
+            commit_records: 50_000,
+            on_unreadable_model: OnUnreadableModel::Refuse,
+            start: Start::TrimHorizon,
+        }
+    }
+}
+
+/// Where state is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateSettings {
+    /// A local folder. Default: `./eddy-data/state`.
+    pub path: PathBuf,
+}
+
+impl Default for StateSettings {
+    fn default() -> Self {
+        Self { path: PathBuf::from("./eddy-data/state") }
+    }
+}
+
+/// The live page.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageSettings {
+    /// The address that it listens on. Default: `127.0.0.1:8080`.
+    #[serde(default = "default_listen")]
+    pub listen: std::net::SocketAddr,
+}
+
+fn default_listen() -> std::net::SocketAddr {
+    ([127, 0, 0, 1], 8080).into()
+}
+
+/// A sink.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SinkSettings {
+    /// The embedded index.
+    Index {
+        /// Its folder. Default: `./eddy-data/index`.
+        #[serde(default = "default_index")]
+        path: PathBuf,
+    },
+    /// A file, appended to.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// `ndjson` (the default) or `csv`.
+        #[serde(default)]
+        format: RowFormatSetting,
+    },
+    /// Standard output.
+    Stdout {
+        /// `ndjson` (the default) or `csv`.
+        #[serde(default)]
+        format: RowFormatSetting,
+    },
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowFormatSetting {
+    /// One JSON object a line.
+    #[default]
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+fn default_index() -> PathBuf {
+    PathBuf::from("./eddy-data/index")
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or has a field that is unknown or of the wrong type.
+    #[error("{path}: {reason}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// The settings do not fit together.
+    #[error("{reason}")]
+    Invalid {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+fn read(path: &Path) -> Result<String, SettingsError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| SettingsError::Unreadable { path: path.display().to_string(), source })
+}
+
+impl Settings {
+    /// Reads a settings file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is not such a file.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        Self::parse(&read(path)?, &path.display().to_string())
+    }
+
+    /// Reads the text of a settings file; `path` is named in errors.
+    ///
+    /// # Errors
+    /// The text is not such a file.
+    pub fn parse(text: &str, path: &str) -> Result<Self, SettingsError> {
+        let malformed = |reason| SettingsError::Malformed { path: path.to_owned(), reason };
+        let mut settings: Self =
+            toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        if settings.sinks.is_empty() {
+            return Err(malformed("[[sinks]] must name at least one sink".to_owned()));
+        }
+        if let SourceSettings::Kinesis { start, .. } = &settings.source {
+            settings.pipeline.start = start.clone();
+        }
+        let threshold = settings.pipeline.threshold;
+        if !(threshold.is_finite() && threshold > 0.0) {
+            return Err(malformed(format!("pipeline.threshold must be above 0, found {threshold}")));
+        }
+        Ok(settings)
+    }
+}
