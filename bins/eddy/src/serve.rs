@@ -89,7 +89,17 @@ pub(crate) async fn page(
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
     let address = listener.local_addr()?;
-    let parts = DashboardParts { index, status: Arc::new(move || status.to_json()), address };
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
+    let counters = Arc::clone(&status.counters);
+    let parts = DashboardParts {
+        index,
+        status: Arc::new(move || status.to_json()),
+        metrics: Arc::new(move || {
+            eddy_pipeline::publish(&counters);
+            recorder.render()
+        }),
+        address,
+    };
     let ended = async move {
         // A sender that is gone ends the page too.
         let _ = stop.wait_for(|stop| *stop != Stop::No).await;
