@@ -9,14 +9,13 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 /// The crates of ours that each crate may import, as docs/ARCHITECTURE.md draws them. What only
-/// tests import (`eddy-harness` and others) is not checked.
+/// tests import is not checked.
 const EDGES: &[(&str, &[&str])] = &[
     ("rcf", &[]),
     ("eddy-record", &[]),
     ("eddy-detect", &["rcf", "eddy-record"]),
     ("eddy-stream", &["eddy-record"]),
     ("eddy-kinesis", &["eddy-record", "eddy-stream"]),
-    ("eddy-sinks", &["eddy-record", "eddy-stream"]),
     ("eddy-index", &["eddy-record", "eddy-stream"]),
     ("eddy-sensors", &[]),
     (
@@ -27,15 +26,21 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-kinesis",
             "eddy-record",
             "eddy-sensors",
-            "eddy-sinks",
             "eddy-stream",
         ],
     ),
     ("eddy-dashboard", &["eddy-index"]),
-    ("eddy-harness", &[]),
     (
         "eddy",
-        &["eddy-dashboard", "eddy-detect", "eddy-index", "eddy-pipeline", "eddy-record", "eddy-stream", "rcf"],
+        &[
+            "eddy-dashboard",
+            "eddy-detect",
+            "eddy-index",
+            "eddy-pipeline",
+            "eddy-record",
+            "eddy-stream",
+            "rcf",
+        ],
     ),
     ("eddy-sensor", &["eddy-kinesis", "eddy-sensors", "eddy-stream"]),
 ];
@@ -46,7 +51,7 @@ const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 
 /// Where an AWS type may be named.
-const AWS: &[&str] = &["eddy-kinesis", "eddy-sinks"];
+const AWS: &[&str] = &["eddy-kinesis"];
 
 const MAX_LINES: usize = 500;
 const MAX_MAIN_LINES: usize = 150;
@@ -141,7 +146,11 @@ fn check_sources(name: &str, folder: &Path, broken: &mut Vec<String>) -> Result<
             for (line_idx, line) in code.lines().enumerate() {
                 let line_code = line.split("//").next().unwrap_or_default();
                 if let Some(word) = IMPURE.iter().find(|word| line_code.contains(**word)) {
-                    broken.push(format!("{}:{}: {word} in a pure crate", path.display(), line_idx + 1));
+                    broken.push(format!(
+                        "{}:{}: {word} in a pure crate",
+                        path.display(),
+                        line_idx + 1
+                    ));
                 }
             }
         }

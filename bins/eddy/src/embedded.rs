@@ -70,7 +70,10 @@ impl EmbeddedArgs {
                 seed: self.seed,
                 ..DetectorSettings::default()
             },
-            schema: SchemaSettings { input_schema: self.schema.clone(), ..SchemaSettings::default() },
+            schema: SchemaSettings {
+                input_schema: self.schema.clone(),
+                ..SchemaSettings::default()
+            },
             ..EmbeddedSettings::default()
         }
     }

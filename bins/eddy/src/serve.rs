@@ -28,7 +28,10 @@ impl Status {
         let key = settings.key.clone().or_else(|| named.map(|column| column.name.clone()));
         let columns = if settings.columns.is_empty() {
             let numeric = schema.columns.iter().filter(|column| column.sql_type.is_numeric());
-            numeric.map(|column| column.name.clone()).filter(|name| Some(name) != key.as_ref()).collect()
+            numeric
+                .map(|column| column.name.clone())
+                .filter(|name| Some(name) != key.as_ref())
+                .collect()
         } else {
             settings.columns.clone()
         };
@@ -85,9 +88,9 @@ pub(crate) async fn page(
     status: Arc<Status>,
     mut stop: watch::Receiver<Stop>,
 ) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; choose another address with --listen"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; choose another address with --listen")
+    })?;
     let address = listener.local_addr()?;
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().install_recorder()?;
     let counters = Arc::clone(&status.counters);

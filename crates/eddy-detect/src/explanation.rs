@@ -13,7 +13,10 @@ pub struct Explanation {
 
 impl Explanation {
     /// Sums a forest's attribution over the shingle, by column.
-    pub(crate) fn new<'a>(columns: impl Iterator<Item = &'a str>, attribution: &Attribution) -> Self {
+    pub(crate) fn new<'a>(
+        columns: impl Iterator<Item = &'a str>,
+        attribution: &Attribution,
+    ) -> Self {
         let mut parts: Vec<(String, f64, f64)> =
             columns.map(|name| (name.to_owned(), 0.0, 0.0)).collect();
         let n_dims = parts.len();

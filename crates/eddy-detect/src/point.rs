@@ -67,9 +67,11 @@ pub(crate) fn known_columns(schema: &Schema) -> String {
 }
 
 fn numeric_column(schema: &Schema, name: &str) -> Result<usize, DetectorSettingsError> {
-    let column_idx = schema.column_idx(name).ok_or_else(|| {
-        DetectorSettingsError::UnknownColumn { column: name.to_owned(), known: known_columns(schema) }
-    })?;
+    let column_idx =
+        schema.column_idx(name).ok_or_else(|| DetectorSettingsError::UnknownColumn {
+            column: name.to_owned(),
+            known: known_columns(schema),
+        })?;
     let sql_type = schema.columns[column_idx].sql_type;
     if !sql_type.is_numeric() {
         return Err(DetectorSettingsError::NotNumeric {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
 use eddy_kinesis::{
-    KinesisSettings, Producer, ProducerCounts, ProducerSettings, ReadSettings, client, ensure_stream,
+    KinesisSettings, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
+    ensure_stream,
 };
 use eddy_sensors::{SensorSettings, Sensors};
 use eddy_stream::{Start, StreamError};
@@ -94,9 +95,9 @@ impl Embedded {
             ))
             .with_source(error)
         })?;
-        let kinesis = listener
-            .local_addr()
-            .map_err(|error| StreamError::fatal("the endpoint has no address").with_source(error))?;
+        let kinesis = listener.local_addr().map_err(|error| {
+            StreamError::fatal("the endpoint has no address").with_source(error)
+        })?;
         let (app, _) = ferrokinesis::create_app(StoreOptions {
             create_stream_ms: 0,
             update_stream_ms: 0,
@@ -158,8 +159,7 @@ impl Embedded {
     pub async fn run(self, mut shutdown: watch::Receiver<Stop>) -> Result<(), StreamError> {
         let (stop, stopped) = watch::channel(Stop::No);
         let mut pipeline = tokio::spawn(self.pipeline.run(stopped));
-        let failed =
-            |error| StreamError::fatal("the pipeline was interrupted").with_source(error);
+        let failed = |error| StreamError::fatal("the pipeline was interrupted").with_source(error);
         tokio::select! {
             ended = &mut pipeline => return ended.map_err(failed)?,
             _ = shutdown.wait_for(|stop| *stop != Stop::No) => {}
@@ -169,7 +169,9 @@ impl Embedded {
         if let Some(sensors) = self.sensors {
             let counts = sensors.await.map_err(failed)??;
             tracing::info!(
-                acknowledged = counts.acknowledged, failed = counts.failed, "the sensors have stopped"
+                acknowledged = counts.acknowledged,
+                failed = counts.failed,
+                "the sensors have stopped"
             );
         }
         let _ = stop.send(Stop::Drained);
@@ -190,8 +192,9 @@ async fn run_sensors(
     mut stop: watch::Receiver<bool>,
 ) -> Result<ProducerCounts, StreamError> {
     let settings = SensorSettings { seed, ..SensorSettings::default() };
-    let sensors = Sensors::new(settings)
-        .map_err(|error| StreamError::fatal("the sensors' settings are refused").with_source(error))?;
+    let sensors = Sensors::new(settings).map_err(|error| {
+        StreamError::fatal("the sensors' settings are refused").with_source(error)
+    })?;
     let mut ticks = rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate.max(1)));
     for reading in sensors {
         if let Some(ticks) = &mut ticks {

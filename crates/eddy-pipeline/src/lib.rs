@@ -29,8 +29,8 @@ pub use outputs::Outputs;
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings, Settings,
-    SettingsError, SinkSettings, SourceSettings, StateSettings,
+    OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings,
+    Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;
 pub use telemetry::publish;

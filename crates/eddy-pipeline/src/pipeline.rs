@@ -7,7 +7,8 @@ use std::time::Duration;
 use eddy_detect::{Detector, DetectorSettings};
 use eddy_record::{Decoder, PartitionId, Schema, StreamIdentity};
 use eddy_stream::{
-    Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange, StateStore, StreamError,
+    Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange, StateStore,
+    StreamError,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -99,8 +100,7 @@ impl Pipeline {
                 let listing: Vec<PartitionId> =
                     self.source.partitions().await?.into_iter().map(|p| p.id).collect();
                 let value = serde_json::to_vec(&(&identity, &listing)).expect("plain data");
-                let change =
-                    StateChange { key: FIRST_LISTING.into(), value: Some(value.into()) };
+                let change = StateChange { key: FIRST_LISTING.into(), value: Some(value.into()) };
                 state.commit(vec![change]).await?;
                 listing
             }
@@ -131,8 +131,8 @@ struct Run {
 impl Run {
     async fn supervise(&mut self) -> Result<(), StreamError> {
         loop {
-            let stopping = *self.stop.borrow() != Stop::No;
-            let all_finished = if stopping { true } else { self.start_ready().await? };
+            let stopping = *self.stop.borrow() == Stop::Now;
+            let all_finished = stopping || self.start_ready().await?;
             if self.workers.is_empty() && all_finished {
                 return Ok(());
             }
@@ -206,7 +206,11 @@ impl Run {
                 self.finished.insert(partition.id);
                 Ok(())
             }
-            Ok(Rest::Stopped) => Ok(()),
+            Ok(Rest::Stopped) => {
+                // Drained, or told to stop: either way it is not started again.
+                self.finished.insert(partition.id);
+                Ok(())
+            }
             Err(error) if error.kind() == ErrorKind::Retry && *self.stop.borrow() != Stop::Now => {
                 let pause = self.pauses.entry(partition.id.clone()).or_insert(RESTART_PAUSE);
                 let now = *pause;
@@ -214,7 +218,7 @@ impl Run {
                 self.pipeline.counters.update(|totals| totals.restarts += 1);
                 tracing::warn!(
                     partition = %partition.id, error = &error as &dyn std::error::Error,
-                    pause_ms = now.as_millis() as u64, "starting again at the last commit",
+                    pause = ?now, "starting again at the last commit",
                 );
                 self.spawn(partition, now);
                 Ok(())
@@ -234,8 +238,10 @@ async fn work(
     inheriting: &Mutex<()>,
 ) -> Result<Rest, StreamError> {
     let state = pipeline.state.open(&stream.name, &partition.id).await?;
-    let detector = Detector::new(&pipeline.detector, Arc::clone(&pipeline.schema))
-        .map_err(|error| StreamError::fatal("the detector's settings are refused").with_source(error))?;
+    let detector =
+        Detector::new(&pipeline.detector, Arc::clone(&pipeline.schema)).map_err(|error| {
+            StreamError::fatal("the detector's settings are refused").with_source(error)
+        })?;
     let saved = Checkpoint::load(state.as_ref()).await?;
     if saved.is_none() && !partition.parents.is_empty() {
         let _turn = inheriting.lock().await;
@@ -305,8 +311,10 @@ async fn inherit_models(
         let models = parent.scan(MODEL_PREFIX).await?;
         let fingerprint = load_fingerprint(parent.as_ref()).await?;
         parent.close().await?;
-        let mut changes: Vec<StateChange> =
-            models.into_iter().map(|(key, value)| StateChange { key, value: Some(value) }).collect();
+        let mut changes: Vec<StateChange> = models
+            .into_iter()
+            .map(|(key, value)| StateChange { key, value: Some(value) })
+            .collect();
         if let Some(fingerprint) = fingerprint.filter(|_| !changes.is_empty()) {
             let fingerprint = String::from_utf8_lossy(&fingerprint).into_owned();
             changes.push(crate::checkpoint::fingerprint_change(&fingerprint));

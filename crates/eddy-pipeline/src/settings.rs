@@ -324,7 +324,9 @@ impl Settings {
         }
         let threshold = settings.pipeline.threshold;
         if !(threshold.is_finite() && threshold > 0.0) {
-            return Err(malformed(format!("pipeline.threshold must be above 0, found {threshold}")));
+            return Err(malformed(format!(
+                "pipeline.threshold must be above 0, found {threshold}"
+            )));
         }
         Ok(settings)
     }

@@ -37,12 +37,11 @@ impl SlateStateStore {
     /// # Errors
     /// The folder cannot be made or read.
     pub fn in_folder(folder: &FolderPath) -> Result<Self, StreamError> {
-        let failed = || {
-            StreamError::fatal(format!("cannot keep state in the folder {}", folder.display()))
-        };
+        let failed =
+            || StreamError::fatal(format!("cannot keep state in the folder {}", folder.display()));
         std::fs::create_dir_all(folder).map_err(|error| failed().with_source(error))?;
-        let objects =
-            LocalFileSystem::new_with_prefix(folder).map_err(|error| failed().with_source(error))?;
+        let objects = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|error| failed().with_source(error))?;
         Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
     }
 }

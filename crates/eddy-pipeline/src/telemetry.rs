@@ -36,6 +36,7 @@ pub fn publish(counters: &Counters) {
                 .set(behind_ms as f64);
         }
         metrics::gauge!("eddy_models", "partition" => partition.clone()).set(status.models as f64);
-        metrics::gauge!("eddy_model_bytes", "partition" => partition).set(status.model_bytes as f64);
+        metrics::gauge!("eddy_model_bytes", "partition" => partition)
+            .set(status.model_bytes as f64);
     }
 }

@@ -194,12 +194,23 @@ impl Worker {
                 &timed.raw.position,
                 output_idx,
             );
-            restore_model(&mut self.detector, self.state.as_ref(), &record, self.settings.on_unreadable_model).await?;
+            restore_model(
+                &mut self.detector,
+                self.state.as_ref(),
+                &record,
+                self.settings.on_unreadable_model,
+            )
+            .await?;
             let scored = match self.detector.score(&record) {
                 Ok(scored) => scored,
                 Err(error) => {
                     let raw = timed.raw.data.clone();
-                    step.letters.push(DeadLetter { stage: Stage::Detect, reason: error.to_string(), raw, ..origin });
+                    step.letters.push(DeadLetter {
+                        stage: Stage::Detect,
+                        reason: error.to_string(),
+                        raw,
+                        ..origin
+                    });
                     continue;
                 }
             };
@@ -224,7 +235,8 @@ impl Worker {
 
     async fn commit_if_due(&mut self) -> Result<(), StreamError> {
         let due = self.uncommitted >= self.settings.commit_records
-            || self.last_commit.elapsed().as_millis() >= u128::from(self.settings.commit_interval_ms);
+            || self.last_commit.elapsed().as_millis()
+                >= u128::from(self.settings.commit_interval_ms);
         if self.uncommitted > 0 && due { self.commit().await } else { Ok(()) }
     }
 

@@ -37,8 +37,13 @@ impl LineFile {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let mut options = OpenOptions::new();
-        let mut file =
-            options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let mut file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
         let length = whole_lines(&mut file).map_err(failed)?;
         file.set_len(length).map_err(failed)?;
         Ok(Self { path: path.to_owned(), file, length })
@@ -170,7 +175,8 @@ impl Sink for StdoutSink {
 
     async fn write(&self, rows: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
         let mut lines = rows_as_lines(rows, self.format);
-        if self.format == RowFormat::Csv && !std::mem::replace(&mut *lock(&self.header_written), true)
+        if self.format == RowFormat::Csv
+            && !std::mem::replace(&mut *lock(&self.header_written), true)
         {
             lines = [header_of(rows), lines].concat();
         }

@@ -56,19 +56,28 @@ impl Source for FileSource {
         _partition: &PartitionId,
         start: &Start,
     ) -> Result<Box<dyn PartitionReader>, StreamError> {
-        let mut file = tokio::fs::File::open(&self.path).await.map_err(|e| cannot_read(&self.path, e))?;
+        let mut file =
+            tokio::fs::File::open(&self.path).await.map_err(|e| cannot_read(&self.path, e))?;
         let (offset, mut n_skipped) = match start {
             // A number that is no offset is behind any file's end.
-            Start::After(position) => (position.sequence.as_str().parse().unwrap_or(u64::MAX >> 1), 1),
+            Start::After(position) => {
+                (position.sequence.as_str().parse().unwrap_or(u64::MAX >> 1), 1)
+            }
             _ => (0, usize::from(self.skip_header)),
         };
         if offset > 0 {
             n_skipped = 1;
-            file.seek(std::io::SeekFrom::Start(offset)).await.map_err(|e| cannot_read(&self.path, e))?;
+            file.seek(std::io::SeekFrom::Start(offset))
+                .await
+                .map_err(|e| cannot_read(&self.path, e))?;
         }
         let what = self.path.display().to_string();
-        let mut reader =
-            LineReader { input: BufReader::new(file), offset, what, clock: Arc::clone(&self.clock) };
+        let mut reader = LineReader {
+            input: BufReader::new(file),
+            offset,
+            what,
+            clock: Arc::clone(&self.clock),
+        };
         for _ in 0..n_skipped {
             reader.read_line().await?;
         }
@@ -89,7 +98,13 @@ impl<R: AsyncBufRead + Send + Unpin + 'static> InputSource<R> {
     /// Reads `input` under a name. Each run is a stream of its own, created now.
     pub fn new(name: &str, input: R, skip_header: bool, clock: Arc<dyn Clock>) -> Self {
         let created_ms = clock.now_ms();
-        Self { name: name.to_owned(), created_ms, input: Mutex::new(Some(input)), skip_header, clock }
+        Self {
+            name: name.to_owned(),
+            created_ms,
+            input: Mutex::new(Some(input)),
+            skip_header,
+            clock,
+        }
     }
 }
 
@@ -220,7 +235,8 @@ mod tests {
         let lines: Vec<&str> = all.iter().map(|(line, _)| line.as_str()).collect();
         assert_eq!(lines, ["a", "bb", "ccc"]);
         for (line_idx, (_, position)) in all.iter().enumerate() {
-            let rest = source.open(partition, &Start::After(position.clone())).await.expect("opens");
+            let rest =
+                source.open(partition, &Start::After(position.clone())).await.expect("opens");
             assert_eq!(drain(rest).await, all[line_idx + 1..]);
         }
     }

@@ -201,7 +201,10 @@ impl PartitionState for MemoryState {
     async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError> {
         let mut entries = lock(&self.entries);
         if entries.epoch != self.epoch {
-            return Err(StreamError::new(ErrorKind::Lost, "another owner has opened the partition"));
+            return Err(StreamError::new(
+                ErrorKind::Lost,
+                "another owner has opened the partition",
+            ));
         }
         for StateChange { key, value } in changes {
             match value {

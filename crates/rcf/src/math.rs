@@ -17,7 +17,6 @@ pub(crate) fn ln(x: f64) -> f64 {
     // Subnormal numbers are scaled up by 2^54 first.
     let (x, bias) = if x < f64::MIN_POSITIVE { (x * 18_014_398_509_481_984.0, 54) } else { (x, 0) };
     let bits = x.to_bits();
-    #[expect(clippy::cast_possible_truncation, reason = "an exponent has 11 bits")]
     let mut exponent = ((bits >> 52) & 0x7ff) as i32 - 1023 - bias;
     let mut mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
     if mantissa > SQRT_2 {

@@ -78,8 +78,7 @@ fn fields(line: &[u8], mut each: impl FnMut(&[u8])) {
         line.split(|byte| *byte == b',').for_each(each);
         return;
     }
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(line);
     let mut record = csv::ByteRecord::new();
     // A line in memory cannot fail to be read; a quote that is never closed ends with the line.
     if reader.read_byte_record(&mut record).unwrap_or(false) {

@@ -100,9 +100,9 @@ impl ForestArgs {
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let input: Box<dyn Read> = match &args.input {
         None => Box::new(std::io::stdin().lock()),
-        Some(path) => Box::new(
-            File::open(path).with_context(|| format!("cannot read {}", path.display()))?,
-        ),
+        Some(path) => {
+            Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
+        }
     };
     let mut lines = Lines::new(BufReader::with_capacity(1 << 16, input));
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());

@@ -37,9 +37,9 @@ impl ModelFile {
             file.sync_all()?;
             std::fs::rename(&unfinished, path)
         };
-        write().inspect_err(|_| drop(std::fs::remove_file(&unfinished))).with_context(|| {
-            format!("cannot write {}", path.display())
-        })
+        write()
+            .inspect_err(|_| drop(std::fs::remove_file(&unfinished)))
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 
     fn to_bytes(&self) -> Vec<u8> {

@@ -68,8 +68,9 @@ fn moments(sums: &[(f64, f64)], n_seeds: u64) -> Moments {
 /// Runs one data set over seeds 1..=n_seeds and compares scores and, where given, attributions.
 pub(crate) fn compare(set: &str, shingle_size: usize, n_seeds: u64) -> Vec<Report> {
     let input = read(&format!("{set}_input.csv"));
-    let input: Vec<Vec<f32>> =
-        input.iter().map(|row| row[1..].iter().map(|x| *x as f32).collect()).collect();
+    #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+    let point = |row: &Vec<f64>| row[1..].iter().map(|x| *x as f32).collect();
+    let input: Vec<Vec<f32>> = input.iter().map(point).collect();
     let golden_rust = folder().join(format!("{set}_awsrust_seeds1-100.csv")).exists();
     let mut sums = vec![[(0.0, 0.0); 3]; input.len()];
     for seed in 1..=n_seeds {

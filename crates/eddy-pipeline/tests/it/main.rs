@@ -1,0 +1,5 @@
+//! The pipeline against sources and sinks in memory, and the embedded default whole.
+
+mod chain;
+mod crashes;
+mod support;
