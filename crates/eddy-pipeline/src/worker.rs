@@ -167,6 +167,19 @@ impl Worker {
         let mut decoded = Vec::new();
         self.decoder.decode(&timed.raw.data, &mut decoded);
         totals.clamped += u64::from(timed.clamped);
+        if decoded.is_empty() {
+            // An empty array holds no record, and still must not be silently gone.
+            step.letters.push(DeadLetter {
+                stream: self.checkpoint.stream.clone(),
+                partition: self.partition.clone(),
+                position: timed.raw.position.clone(),
+                output_idx: 0,
+                arrival_ms: timed.raw.arrival_ms,
+                stage: Stage::Decode,
+                reason: "the payload holds no record".to_owned(),
+                raw: timed.raw.data.clone(),
+            });
+        }
         for (output_idx, record) in decoded.into_iter().enumerate() {
             let output_idx = u32::try_from(output_idx).unwrap_or(u32::MAX);
             let letter = |stage, reason: String, raw: Bytes| DeadLetter {

@@ -100,12 +100,10 @@ fn rows_as_lines(rows: &[ScoredRecord], format: RowFormat) -> Vec<u8> {
     let mut lines = Vec::new();
     for row in rows {
         match format {
-            RowFormat::Ndjson => {
-                row.write_json(&mut lines);
-                lines.push(b'\n');
-            }
+            RowFormat::Ndjson => row.write_json(&mut lines),
             RowFormat::Csv => row.write_csv_row(&mut lines),
         }
+        lines.push(b'\n');
     }
     lines
 }
@@ -114,6 +112,7 @@ fn header_of(rows: &[ScoredRecord]) -> Vec<u8> {
     let mut header = Vec::new();
     if let Some(row) = rows.first() {
         write_csv_header(&row.schema, &mut header);
+        header.push(b'\n');
     }
     header
 }
@@ -232,6 +231,32 @@ mod tests {
         torn.write_all(&vec![b'x'; 10_000]).expect("written");
         LineFile::open(&path).and_then(|mut file| file.append(b"{\"b\":2}\n")).expect("written");
         assert_eq!(std::fs::read(&path).expect("there"), b"{\"a\":1}\n{\"b\":2}\n");
+    }
+
+    #[tokio::test]
+    async fn csv_has_one_header_and_a_line_a_row() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("rows.csv");
+        let schema = Arc::new(eddy_record::Schema::walkthrough());
+        let stream = eddy_record::StreamIdentity { name: "s".to_owned(), created_ms: 0 };
+        let partition = eddy_record::PartitionId::new("p");
+        let row = |n: u64| ScoredRecord {
+            id: eddy_record::DocumentId::new(
+                &stream,
+                &partition,
+                &eddy_record::Position::new(n.into()),
+                0,
+            ),
+            created_ms: 0,
+            schema: Arc::clone(&schema),
+            values: [eddy_record::Value::Text("a".into()), eddy_record::Value::Double(1.5)].into(),
+        };
+        for n in [1, 2] {
+            let sink = FileSink::open(&path, RowFormat::Csv).expect("opens");
+            sink.write(&[row(n)]).await.expect("written");
+        }
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(text, "iotName,iotValue\na,1.5\na,1.5\n");
     }
 
     #[test]

@@ -150,7 +150,7 @@ async fn every_record_is_delivered_or_a_dead_letter_and_the_counters_add_up() {
     let mut records = readings(0..100);
     records[10] = raw(10, "{\"iotName\":\"s\",\"iotVal");
     records[20] = raw(20, "{\"iotName\":\"s\",\"iotValue\":1e300}");
-    records[30] = raw(30, "");
+    records[30] = raw(30, "[]");
     records[40] = raw(40, "{\"iotName\":\"s\",\"iotValue\":\"x\"}");
     let sink = Picky(world.rows.clone());
     let one = source(50).with_partition(partition("p", &[]), records);
