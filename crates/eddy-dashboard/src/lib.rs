@@ -39,7 +39,7 @@ pub struct DashboardParts {
     /// Where rows come from.
     pub index: Arc<Index>,
     /// The pipeline's state as the page reads it: `key`, `columns`, `threshold`, `totals`,
-    /// `behind_ms`, `models`.
+    /// `dead_lettered`, `behind_ms`, `models`. What is missing or null the page does without.
     pub status: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// The metrics as Prometheus reads them.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -60,16 +60,16 @@ pub fn router(parts: DashboardParts, ending: watch::Receiver<bool>) -> Router {
     let es = eddy_index::router(Arc::clone(&parts.index));
     let address = parts.address;
     Router::new()
-        .route("/", get(|| async { assets::asset("index.html", None) }))
+        .route("/", get(assets::page))
         .route("/assets/{*path}", get(assets::serve))
         .route("/api/live", get(live::events))
         .route("/api/status", get(status))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(Page { parts, ending })
-        .nest("/es", es)
-        .layer(middleware::from_fn(guard::headers))
+        .nest_service("/es", es)
         .layer(middleware::from_fn_with_state(address, guard::requests))
+        .layer(middleware::from_fn(guard::headers))
 }
 
 /// Serves the page on a listener until `ended` completes.

@@ -1,0 +1,104 @@
+//! The pictures of the page in `docs/images`, made anew by
+//! `EDDY_SCREENSHOTS=docs/images cargo test -p eddy-dashboard screenshots`.
+//!
+//! `page.png` is for the documents; `EDDY_SCREENSHOTS_ALL=1` adds the dark and the narrow ones.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::browser::Browser;
+use crate::support::{Reading, Site, now_ms, reading};
+
+/// A small generator, so that the pictures differ by the time alone.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        (self.0 >> 33) % bound
+    }
+
+    fn between(&mut self, low: f64, high: f64) -> f64 {
+        let part = u32::try_from(self.below(1_000_000)).expect("small");
+        low + (high - low) * f64::from(part) / 1e6
+    }
+}
+
+/// The walkthrough's sensor over the last minutes: 10 to 20, one in a hundred 100 to 120.
+fn walkthrough(now_ms: i64) -> Vec<Reading> {
+    let mut numbers = Numbers(7);
+    let mut readings = Vec::new();
+    let mut created_ms = now_ms - 24 * 60_000;
+    while created_ms < now_ms {
+        let is_anomaly = numbers.below(100) == 0;
+        let (from, n_values) = if is_anomaly { (100, 21) } else { (10, 11) };
+        let value = u32::try_from(from + numbers.below(n_values)).expect("small");
+        let score = if is_anomaly {
+            numbers.between(2.5, 3.5)
+        } else if value == 10 || value == 20 {
+            numbers.between(0.92, 1.08)
+        } else {
+            numbers.between(0.72, 0.95)
+        };
+        readings.push(reading(created_ms, "DemoSensor", f64::from(value), score));
+        created_ms += 100 + i64::try_from(numbers.below(300)).expect("small");
+    }
+    readings
+}
+
+/// The folder, from the workspace's root as the command is given there.
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("EDDY_SCREENSHOTS")?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    std::fs::create_dir_all(&folder).expect("a folder for the pictures");
+    Some(folder)
+}
+
+#[test]
+fn screenshots() {
+    let Some(folder) = folder() else { return };
+    let mut browser = Browser::start().expect("pictures need Chromium");
+    let runtime = Runtime::new().expect("a runtime");
+    let site = Site::new();
+    site.say(json!({"models": 1, "behind_ms": 40, "dead_lettered": 0}));
+    let server = runtime.block_on(async {
+        site.write(&walkthrough(now_ms())).await;
+        site.serve(0).await
+    });
+    browser.resize(1400, 1000);
+    browser.open(&format!("http://{}/", server.address));
+    browser.until("live", "document.getElementById('state').textContent === 'live'");
+    browser.until("the table is full", "document.querySelectorAll('#top tr').length === 20");
+    browser.until("the bars are there", "document.querySelectorAll('#bars g').length > 20");
+    // Records while it looks, so that there is a rate.
+    let mut more = walkthrough(now_ms());
+    more.truncate(4);
+    for (n, row) in more.iter_mut().enumerate() {
+        row.created_ms = now_ms() - i64::try_from(n).expect("small") * 250;
+    }
+    runtime.block_on(site.write(&more));
+    browser.until("a rate", "!['0', '–'].includes(document.getElementById('n-rate').textContent)");
+    browser.screenshot(&folder.join("page.png"));
+    if std::env::var_os("EDDY_SCREENSHOTS_ALL").is_some() {
+        browser.prefer("dark");
+        browser.screenshot(&folder.join("page-dark.png"));
+        browser.resize(400, 2000);
+        browser.screenshot(&folder.join("page-narrow-dark.png"));
+        browser.prefer("light");
+        browser.screenshot(&folder.join("page-narrow.png"));
+        let empty = Site::new();
+        let other = runtime.block_on(empty.serve(0));
+        browser.resize(1400, 1000);
+        browser.open(&format!("http://{}/", other.address));
+        browser.until("waiting", "document.querySelector('#state.waiting')");
+        browser.until("asked", "document.querySelectorAll('#top tr').length === 1");
+        browser.screenshot(&folder.join("page-empty.png"));
+        browser.resize(400, 1400);
+        browser.screenshot(&folder.join("page-empty-narrow.png"));
+        runtime.block_on(other.end());
+    }
+    drop(browser);
+    runtime.block_on(server.end());
+}
