@@ -15,7 +15,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("eddy-record", &[]),
     ("eddy-detect", &["rcf", "eddy-record"]),
     ("eddy-stream", &["eddy-record"]),
-    ("eddy-kinesis", &["eddy-record", "eddy-stream"]),
+    ("eddy-aws", &["eddy-stream"]),
+    ("eddy-kinesis", &["eddy-aws", "eddy-record", "eddy-stream"]),
+    ("eddy-sinks", &["eddy-aws", "eddy-record", "eddy-stream"]),
     ("eddy-index", &["eddy-record", "eddy-stream"]),
     ("eddy-sensors", &[]),
     (
@@ -26,10 +28,12 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-kinesis",
             "eddy-record",
             "eddy-sensors",
+            "eddy-sinks",
             "eddy-stream",
         ],
     ),
     ("eddy-dashboard", &["eddy-index"]),
+    ("eddy-harness", &[]),
     (
         "eddy",
         &[
@@ -51,7 +55,7 @@ const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 
 /// Where an AWS type may be named.
-const AWS: &[&str] = &["eddy-kinesis"];
+const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks"];
 
 const MAX_LINES: usize = 500;
 const MAX_MAIN_LINES: usize = 150;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use eddy_kinesis::{
-    Client, KinesisSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
+    Client, ConnectionSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
     ensure_stream,
 };
 use eddy_sensors::Reading;
@@ -23,7 +23,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// Connects and sees to it that the stream exists.
     pub(crate) async fn open(options: &Options) -> Result<Self> {
-        let settings = KinesisSettings {
+        let settings = ConnectionSettings {
             region: options.region.clone(),
             endpoint_url: options.endpoint().map(str::to_owned),
         };

@@ -3,8 +3,8 @@
 //! It stands at the front of the flow (`Kinesis -> KinesisSource -> pipeline`) and behind the sensor
 //! simulator (`sensors -> Producer -> Kinesis`).
 //!
-//! - [`KinesisSettings`] and [`client`] make the SDK's client, with time-outs of our own and one TLS
-//!   stack; an endpoint on this machine needs no credentials.
+//! - [`ConnectionSettings`] and [`client`] make the SDK's client; an endpoint on this machine needs
+//!   no credentials.
 //! - [`KinesisSource`] lists shards with their parents and opens readers that renew iterators, back
 //!   off, take KPL aggregates apart and keep within the service's limits.
 //! - [`Producer`] batches records, retries exactly the entries that failed, keeps the order of each
@@ -16,9 +16,9 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), eddy_stream::StreamError> {
-//! use eddy_kinesis::{KinesisSettings, Producer, ProducerSettings, client};
+//! use eddy_kinesis::{ConnectionSettings, Producer, ProducerSettings, client};
 //!
-//! let client = client(&KinesisSettings::local("http://127.0.0.1:4567")).await;
+//! let client = client(&ConnectionSettings::local("http://127.0.0.1:4567")).await;
 //! let producer = Producer::new(client, ProducerSettings::new("RawStreamData"));
 //! producer.put("DemoSensor", br#"{"iotName":"DemoSensor","iotValue":15}"#.to_vec().into()).await?;
 //! assert_eq!(producer.flush().await.acknowledged, 1);
@@ -27,16 +27,14 @@
 //! ```
 
 mod aggregate;
-mod backoff;
 mod client;
 mod counters;
-mod error;
 mod limits;
 mod producer;
 mod shard_reader;
 mod source;
 
-pub use client::{KinesisSettings, client, ensure_stream};
+pub use client::{client, ensure_stream};
 pub use counters::{ProducerCounts, SourceCounters};
 pub use limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
 pub use producer::{Producer, ProducerSettings};
@@ -44,3 +42,4 @@ pub use source::{KinesisSource, ReadSettings};
 
 /// A connection to Kinesis: what [`client`] makes.
 pub use aws_sdk_kinesis::Client;
+pub use eddy_aws::ConnectionSettings;

@@ -7,15 +7,14 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bytes::Bytes;
-use eddy_stream::StreamError;
+use eddy_aws::{CallError, Failure};
+use eddy_stream::{Backoff, StreamError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
 use crate::counters::ProducerCounts;
-use crate::error::{CallError, Failure};
 use crate::limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
-use crate::source::named;
+use crate::source::{named, resource};
 
 /// What one record counts for beside its bytes, so that empty records are bounded too.
 const RECORD_OVERHEAD_BYTES: usize = 64;
@@ -212,7 +211,7 @@ impl Worker {
                 !matches!(error.failure, Failure::Passing | Failure::Throttled)
             });
             if let Some(error) = error {
-                let text = error.into_stream_error("PutRecords", &self.settings.stream);
+                let text = error.into_stream_error("PutRecords", &resource(&self.settings.stream));
                 let text = match std::error::Error::source(&text) {
                     Some(source) => format!("{text}: {source}"),
                     None => text.to_string(),

@@ -14,15 +14,14 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserialization
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
+use eddy_aws::{CallError, Failure};
 use eddy_record::{PartitionId, Position, RawRecord, SequenceNumber};
-use eddy_stream::{Batch, PartitionReader, Start, StreamError};
+use eddy_stream::{Backoff, Batch, PartitionReader, Start, StreamError};
 use tokio::time::Instant;
 
 use crate::aggregate::disaggregate;
-use crate::backoff::Backoff;
 use crate::counters::SourceCounters;
-use crate::error::{CallError, Failure};
-use crate::source::{ReadSettings, named};
+use crate::source::{ReadSettings, named, resource};
 
 /// How long reading may fail, other than by throttling, before the caller hears of it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
@@ -200,7 +199,7 @@ impl PartitionReader for ShardReader {
                     tracing::debug!(shard = %self.shard, ?error, "reading again");
                     self.pause.wait().await;
                 }
-                _ => return Err(error.into_stream_error("GetRecords", &self.stream)),
+                _ => return Err(error.into_stream_error("GetRecords", &resource(&self.stream))),
             }
         }
     }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use eddy_aws::{CallError, Failure, Resource};
 use eddy_record::{PartitionId, StreamIdentity};
-use eddy_stream::{Partition, PartitionReader, Source, Start, StreamError};
+use eddy_stream::{Backoff, Partition, PartitionReader, Source, Start, StreamError};
 use serde::{Deserialize, Serialize};
 
-use crate::backoff::Backoff;
 use crate::counters::SourceCounters;
-use crate::error::{CallError, Failure};
 use crate::limits::{MAX_READ_RECORDS, MIN_READ_INTERVAL_MS};
 use crate::shard_reader::ShardReader;
 
@@ -86,7 +85,7 @@ impl KinesisSource {
                 Err(error) => {
                     let passing = matches!(error.failure, Failure::Passing | Failure::Throttled);
                     if !passing || pause.failing_for() > GIVE_UP_AFTER {
-                        return Err(error.into_stream_error(action, &self.stream));
+                        return Err(error.into_stream_error(action, &resource(&self.stream)));
                     }
                     self.counters.add_retries(1);
                     tracing::debug!(action, ?error, "trying again");
@@ -95,6 +94,11 @@ impl KinesisSource {
             }
         }
     }
+}
+
+/// A stream in messages.
+pub(crate) fn resource(stream: &str) -> Resource<'_> {
+    Resource { service: "kinesis", kind: "the stream", name: stream }
 }
 
 /// A stream's name or ARN as the fields of a request.

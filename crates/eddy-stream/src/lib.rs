@@ -6,12 +6,13 @@
 //! - [`Sink`] takes rows and returns only when they are durable, or says which it refuses for good.
 //! - [`StateStore`] keeps a partition's position and models; a commit is atomic, and an owner that
 //!   has lost the partition cannot commit.
-//! - [`Clock`] tells the time, so that a test can.
+//! - [`Clock`] tells the time, so that a test can; [`Backoff`] is the wait between two attempts.
 //!
 //! Data flows from source to sink; nothing flows back but the knowledge that a write is durable.
 //! This crate names no service: implementations for files, standard input and memory are here,
 //! those for Kinesis, Firehose and OpenSearch are in crates of their own.
 
+mod backoff;
 mod clock;
 mod error;
 mod files;
@@ -21,6 +22,7 @@ mod sink;
 mod source;
 mod state;
 
+pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StreamError};
 pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::sync::mpsc;
 
-use eddy_kinesis::{KinesisSettings, KinesisSource, ReadSettings, client};
+use eddy_kinesis::{ConnectionSettings, KinesisSource, ReadSettings, client};
 use eddy_sensors::{SensorSettings, Sensors};
 use eddy_stream::{Source, Start};
 use ferrokinesis::store::StoreOptions;
@@ -32,7 +32,7 @@ fn run(endpoint: &str, arguments: &[&str]) -> Output {
 }
 
 async fn stored(endpoint: &str, n_records: usize) -> Vec<(String, Vec<u8>)> {
-    let client = client(&KinesisSettings::local(endpoint)).await;
+    let client = client(&ConnectionSettings::local(endpoint)).await;
     let source = KinesisSource::new(client, "RawStreamData", ReadSettings::default());
     let partition = source.partitions().await.expect("listed").remove(0);
     let mut reader = source.open(&partition.id, &Start::TrimHorizon).await.expect("open");

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use eddy_kinesis::{
-    KinesisSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client, ensure_stream,
+    ConnectionSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
+    ensure_stream,
 };
 use eddy_record::RawRecord;
 use eddy_stream::{ErrorKind, Source, Start};
@@ -117,7 +118,7 @@ async fn an_expired_iterator_is_renewed_where_it_stood() {
     server.put(STREAM, "k", (0..300).map(reading)).await;
     let failure = (StatusCode::BAD_REQUEST, "ExpiredIteratorException");
     let flaky = support::flaky(&server, "GetRecords", failure, 2, 3).await;
-    let client = client(&KinesisSettings::local(&flaky)).await;
+    let client = client(&ConnectionSettings::local(&flaky)).await;
     let settings = ReadSettings { max_records: 40, ..support::fast() };
     let source = KinesisSource::new(client, STREAM, settings);
     let shard = source.partitions().await.expect("listed").remove(0).id;
@@ -135,7 +136,7 @@ async fn a_throttled_read_waits_and_loses_nothing() {
     server.put(STREAM, "k", (0..100).map(reading)).await;
     let failure = (StatusCode::BAD_REQUEST, "ProvisionedThroughputExceededException");
     let flaky = support::flaky(&server, "GetRecords", failure, 2, 2).await;
-    let client = client(&KinesisSettings::local(&flaky)).await;
+    let client = client(&ConnectionSettings::local(&flaky)).await;
     let settings = ReadSettings { max_records: 30, ..support::fast() };
     let source = KinesisSource::new(client, STREAM, settings);
     let shard = source.partitions().await.expect("listed").remove(0).id;
@@ -215,7 +216,7 @@ async fn a_server_that_is_away_is_waited_for() {
     ensure_stream(&server.client, STREAM, 1).await.expect("created");
     let failure = (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure");
     let flaky = support::flaky(&server, "PutRecords", failure, 1, 3).await;
-    let client = client(&KinesisSettings::local(&flaky)).await;
+    let client = client(&ConnectionSettings::local(&flaky)).await;
     let producer = Producer::new(client.clone(), ProducerSettings::new(STREAM));
     producer.put("k", reading(1)).await.expect("accepted");
     let counts = producer.flush().await;

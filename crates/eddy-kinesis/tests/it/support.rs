@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use eddy_kinesis::{Client, KinesisSettings, Producer, ProducerSettings, ReadSettings, client};
+use eddy_kinesis::{Client, ConnectionSettings, Producer, ProducerSettings, ReadSettings, client};
 use eddy_record::RawRecord;
 use eddy_stream::PartitionReader;
 use ferrokinesis::store::StoreOptions;
@@ -30,7 +30,7 @@ impl Server {
         change(&mut options);
         let (app, _) = ferrokinesis::create_app(options);
         let url = serve(app.clone()).await;
-        Self { client: client(&KinesisSettings::local(&url)).await, app }
+        Self { client: client(&ConnectionSettings::local(&url)).await, app }
     }
 
     pub(crate) async fn put(&self, stream: &str, key: &str, data: impl IntoIterator<Item = Bytes>) {

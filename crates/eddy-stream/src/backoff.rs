@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// The pauses of one sequence of attempts.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     n_failures: u32,
@@ -15,27 +15,28 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// `salt` tells sequences apart, so that they do not wait in step.
-    pub(crate) fn new(first: Duration, longest: Duration, salt: &str) -> Self {
+    /// Pauses bounded by `first`, then twice as much after every failure, up to `longest`. `salt`
+    /// tells sequences apart, so that they do not wait in step.
+    pub fn new(first: Duration, longest: Duration, salt: &str) -> Self {
         let random = salt.bytes().fold(0x9e37_79b9_7f4a_7c15, |hash: u64, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         Self { first, longest, n_failures: 0, since: None, random: random | 1 }
     }
 
-    /// An attempt has succeeded.
-    pub(crate) fn reset(&mut self) {
+    /// An attempt has succeeded: the next failure is the first again.
+    pub fn reset(&mut self) {
         self.n_failures = 0;
         self.since = None;
     }
 
     /// How long attempts have failed.
-    pub(crate) fn failing_for(&self) -> Duration {
+    pub fn failing_for(&self) -> Duration {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Waits a random time up to twice the bound of the last failure.
-    pub(crate) async fn wait(&mut self) {
+    /// Notes a failed attempt and waits a random time, at most the present bound.
+    pub async fn wait(&mut self) {
         self.since.get_or_insert_with(Instant::now);
         let bound = self.first.saturating_mul(1 << self.n_failures.min(16)).min(self.longest);
         self.n_failures += 1;

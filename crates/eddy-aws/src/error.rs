@@ -1,12 +1,16 @@
 //! From the SDK's errors to what the caller does about them.
 
-use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use std::fmt;
+
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use eddy_stream::StreamError;
 
 /// What kind of failure a call met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// A limit was exceeded: wait.
     Throttled,
     /// The iterator is too old: take a new one.
@@ -23,13 +27,15 @@ pub(crate) enum Failure {
 
 /// A failed call.
 #[derive(Debug)]
-pub(crate) struct CallError {
-    pub(crate) failure: Failure,
+pub struct CallError {
+    /// Of what kind.
+    pub failure: Failure,
     message: String,
 }
 
 impl CallError {
-    pub(crate) fn new<E>(error: SdkError<E, HttpResponse>) -> Self
+    /// Sorts the SDK's error by its code.
+    pub fn new<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -70,24 +76,40 @@ impl CallError {
     }
 
     /// The error for the caller; `action` is the API's name, which is also the permission's.
-    pub(crate) fn into_stream_error(self, action: &str, stream: &str) -> StreamError {
+    pub fn into_stream_error(self, action: &str, resource: &Resource<'_>) -> StreamError {
         let source = self.message;
         match self.failure {
             Failure::NotFound => StreamError::fatal(format!(
-                "the stream {stream} does not exist in this account and region (or was deleted): \
-                 create it, or correct stream, region or endpoint_url"
+                "{resource} does not exist in this account and region (or was deleted): create \
+                 it, or correct its name, region or endpoint_url"
             )),
             Failure::Denied => StreamError::fatal(format!(
-                "{action} on the stream {stream} was denied: check the credentials, and that they \
-                 allow kinesis:{action}"
+                "{action} on {resource} was denied: check the credentials, and that they allow \
+                 {}:{action}",
+                resource.service
             )),
-            Failure::Invalid => {
-                StreamError::fatal(format!("{action} on the stream {stream} was refused"))
-            }
+            Failure::Invalid => StreamError::fatal(format!("{action} on {resource} was refused")),
             Failure::Throttled | Failure::ExpiredIterator | Failure::Passing => {
-                StreamError::retry(format!("{action} on the stream {stream} keeps failing"))
+                StreamError::retry(format!("{action} on {resource} keeps failing"))
             }
         }
         .with_source(source)
+    }
+}
+
+/// What a call is about, for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Resource<'a> {
+    /// The service's prefix in permissions: `kinesis`, `firehose`.
+    pub service: &'static str,
+    /// What kind of thing it is, with its article: `the stream`.
+    pub kind: &'static str,
+    /// Its name or ARN.
+    pub name: &'a str,
+}
+
+impl fmt::Display for Resource<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
     }
 }

@@ -1,0 +1,89 @@
+//! Where a service is, and how long it may take to answer.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use serde::{Deserialize, Serialize};
+
+/// One attempt of a call, connecting included. The SDK sets no such limit, and a connection that
+/// hangs would hang whatever waits for it.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A call, finding credentials included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to reach a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConnectionSettings {
+    /// The region. Default: what the environment and the AWS profile say; `us-east-1` for an
+    /// endpoint on this machine.
+    pub region: Option<String>,
+    /// The endpoint. Default: the region's, or what `AWS_ENDPOINT_URL_KINESIS` or
+    /// `AWS_ENDPOINT_URL_FIREHOSE` says.
+    pub endpoint_url: Option<String>,
+}
+
+impl ConnectionSettings {
+    /// An endpoint on this machine.
+    pub fn local(endpoint_url: &str) -> Self {
+        Self { region: None, endpoint_url: Some(endpoint_url.to_owned()) }
+    }
+
+    /// Whether the endpoint is on this machine: no credentials are needed then.
+    pub fn is_local(&self) -> bool {
+        let host = self.endpoint_url.as_deref().and_then(|url| url.split_once("://"));
+        host.is_some_and(|(_, rest)| {
+            ["127.", "localhost", "[::1]"].iter().any(|local| rest.starts_with(local))
+        })
+    }
+}
+
+/// The SDK's configuration for these settings. Nothing is sent yet.
+pub async fn connect(settings: &ConnectionSettings) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let mut config = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled());
+    if let Some(endpoint_url) = &settings.endpoint_url {
+        config = config.endpoint_url(endpoint_url);
+    }
+    if let Some(region) = &settings.region {
+        config = config.region(Region::new(region.clone()));
+    } else if settings.is_local() && std::env::var_os("AWS_REGION").is_none() {
+        config = config.region(Region::from_static("us-east-1"));
+    }
+    if settings.is_local() {
+        // An endpoint on this machine takes any credentials, and looking for real ones takes time.
+        config = config.credentials_provider(Credentials::from_keys("local", "local", None));
+    }
+    config.load().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_endpoints_on_this_machine_are_local() {
+        for local in ["http://127.0.0.1:4567", "http://localhost", "http://[::1]:1"] {
+            assert!(ConnectionSettings::local(local).is_local(), "{local}");
+        }
+        for other in ["https://kinesis.eu-west-1.amazonaws.com", "http://10.0.0.1", "127.0.0.1"] {
+            assert!(!ConnectionSettings::local(other).is_local(), "{other}");
+        }
+        assert!(!ConnectionSettings::default().is_local());
+    }
+}

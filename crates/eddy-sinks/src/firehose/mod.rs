@@ -1,0 +1,81 @@
+//! Rows into a delivery stream of Amazon Data Firehose.
+
+mod request;
+mod service;
+mod settings;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use eddy_aws::{Failure, Resource};
+use eddy_record::ScoredRecord;
+use eddy_stream::{Backoff, Rejected, Sink, StreamError};
+
+use service::Service;
+pub use settings::FirehoseSettings;
+
+/// Puts rows into a delivery stream, one line of JSON a record.
+///
+/// Requests follow one another, and failed entries are put again before later rows, so rows of one
+/// partition arrive in order. Firehose has no ids: what was delivered and not yet committed when
+/// the process died is delivered again.
+pub struct FirehoseSink {
+    service: Service,
+    settings: FirehoseSettings,
+}
+
+impl FirehoseSink {
+    /// Connects; nothing is sent yet.
+    pub async fn open(settings: &FirehoseSettings) -> Self {
+        Self { service: Service::connect(settings).await, settings: settings.clone() }
+    }
+
+    /// Puts a batch until the service has all of it.
+    async fn settle(&self, mut batch: Vec<Bytes>) -> Result<(), StreamError> {
+        let name = &self.settings.delivery_stream;
+        let resource = Resource { service: "firehose", kind: "the delivery stream", name };
+        let give_up_after = Duration::from_millis(self.settings.give_up_after_ms);
+        let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10), name);
+        loop {
+            let reason = match self.service.put(&batch).await {
+                Ok(failed) if failed.entries.is_empty() => return Ok(()),
+                Ok(failed) => {
+                    if failed.entries.len() < batch.len() {
+                        pause.reset();
+                    }
+                    batch = failed.entries;
+                    failed.reason
+                }
+                Err(error) => {
+                    let passing = matches!(error.failure, Failure::Passing | Failure::Throttled);
+                    if !passing || pause.failing_for() >= give_up_after {
+                        return Err(error.into_stream_error("PutRecordBatch", &resource));
+                    }
+                    format!("{error:?}")
+                }
+            };
+            if pause.failing_for() >= give_up_after {
+                let context = format!("{resource} keeps refusing {} records", batch.len());
+                return Err(StreamError::retry(context).with_source(reason));
+            }
+            tracing::debug!(delivery_stream = name, n_left = batch.len(), reason, "putting again");
+            pause.wait().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for FirehoseSink {
+    fn name(&self) -> &str {
+        "firehose"
+    }
+
+    async fn write(&self, rows: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
+        let (batches, rejected) = request::batches(rows);
+        for batch in batches {
+            self.settle(batch).await?;
+        }
+        Ok(rejected)
+    }
+}

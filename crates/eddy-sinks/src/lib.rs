@@ -1,0 +1,36 @@
+//! Scored rows to services: Amazon Data Firehose, and OpenSearch or Elasticsearch.
+//!
+//! It stands at the end of the flow (`detector -> Sink -> service`). Both sinks keep the contract
+//! of [`eddy_stream::Sink`]: a write returns when every row is durable at the service or is in the
+//! answer with the service's reason. A 200 answer may hold failed rows; exactly these are tried
+//! again, with full jitter, until a bound of time is over and the partition starts again at its
+//! last commit.
+//!
+//! - [`FirehoseSink`] with [`FirehoseSettings`]: PutRecordBatch, one line of JSON a record.
+//!   Firehose has no ids: a replay after a crash delivers again what was not committed.
+//! - [`OpenSearchSink`] with [`OpenSearchSettings`]: `_bulk` of OpenSearch 1 to 3 and
+//!   Elasticsearch 7 to 9, with ids made of positions, so that a replay overwrites.
+//!
+//! The bounds are in [`limits`], each with the page that states it. Files, standard output and dead
+//! letters are in `eddy-stream`, the embedded index in `eddy-index`.
+//!
+//! It installs no index template and creates no delivery stream.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), eddy_stream::StreamError> {
+//! use eddy_sinks::{OpenSearchSettings, OpenSearchSink};
+//! use eddy_stream::Sink;
+//!
+//! let sink = OpenSearchSink::open(&OpenSearchSettings::new("http://127.0.0.1:9200")).await?;
+//! let refused = sink.write(&[]).await?;
+//! assert!(refused.is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+mod firehose;
+pub mod limits;
+mod opensearch;
+
+pub use firehose::{FirehoseSettings, FirehoseSink};
+pub use opensearch::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};

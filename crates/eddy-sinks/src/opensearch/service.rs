@@ -1,0 +1,134 @@
+//! One `_bulk` request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eddy_stream::StreamError;
+use reqwest::Client;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::answer::{Answer, read};
+use super::auth::Signer;
+use super::request::Document;
+use super::{OpenSearchSettings, WriteAs};
+use crate::limits::MAX_ANSWER_BYTES;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) struct Service {
+    http: Client,
+    signer: Signer,
+    bulk_url: String,
+    // The address without what may be secret in it.
+    shown_url: String,
+    write_as: WriteAs,
+}
+
+impl Service {
+    pub(super) async fn connect(settings: &OpenSearchSettings) -> Result<Self, StreamError> {
+        settings.validate()?;
+        let http = Client::builder()
+            .tls_backend_preconfigured(tls(settings)?)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(Duration::from_millis(settings.request_timeout_ms))
+            .redirect(Policy::none())
+            .build()
+            .map_err(|error| StreamError::fatal("cannot make an HTTP client").with_source(error))?;
+        let mut shown = reqwest::Url::parse(&settings.url)
+            .map_err(|error| StreamError::fatal("url cannot be read").with_source(error))?;
+        // Both fail only for addresses that cannot have them.
+        let _ = (shown.set_password(None), shown.set_username(""));
+        Ok(Self {
+            http,
+            signer: Signer::new(&settings.auth).await?,
+            bulk_url: format!("{}/_bulk", settings.url.trim_end_matches('/')),
+            shown_url: shown.to_string(),
+            write_as: settings.write_as,
+        })
+    }
+
+    pub(super) fn shown_url(&self) -> &str {
+        &self.shown_url
+    }
+
+    /// Sends documents once.
+    pub(super) async fn bulk(&self, batch: &[Document]) -> Answer {
+        let mut body = Vec::with_capacity(batch.iter().map(|document| document.lines.len()).sum());
+        batch.iter().for_each(|document| body.extend_from_slice(&document.lines));
+        let headers = match self.signer.headers(&self.bulk_url, &body).await {
+            Ok(headers) => headers,
+            Err(error) if error.kind() == eddy_stream::ErrorKind::Retry => {
+                return Answer::Later(error.to_string());
+            }
+            Err(error) => return Answer::Fatal(error),
+        };
+        let request = self
+            .http
+            .post(&self.bulk_url)
+            .header(CONTENT_TYPE, "application/x-ndjson")
+            .headers(headers)
+            .body(body);
+        match exchange(request).await {
+            Ok((status, body)) => read(status, &body, batch.len(), self.write_as),
+            Err(error) => Answer::Later(error),
+        }
+    }
+}
+
+/// The answer's status and body.
+async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), String> {
+    // The address may hold a password: it stays out of messages.
+    let said = |error: reqwest::Error| {
+        let error = error.without_url();
+        let mut said = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            said.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        said
+    };
+    let mut response = request.send().await.map_err(said)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(said)? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err(format!("the answer has more than {MAX_ANSWER_BYTES} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok((response.status().as_u16(), body))
+}
+
+/// TLS with the system's certificates and those of the settings.
+fn tls(settings: &OpenSearchSettings) -> Result<ClientConfig, StreamError> {
+    let mut roots = RootCertStore::empty();
+    if settings.url.starts_with("https") {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    if let Some(path) = &settings.ca_certificate {
+        let unusable = |error: String| {
+            let context = format!("cannot use the certificates of {}", path.display());
+            StreamError::fatal(context).with_source(error)
+        };
+        let certificates =
+            CertificateDer::pem_file_iter(path).map_err(|e| unusable(e.to_string()))?;
+        let mut n_added = 0;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+            roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
+            n_added += 1;
+        }
+        if n_added == 0 {
+            return Err(unusable("it holds none".to_owned()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StreamError::fatal("TLS cannot be used").with_source(error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,116 @@
+//! Amazon Data Firehose.
+
+use eddy_aws::ConnectionSettings;
+use eddy_harness::{Fault, FirehoseDouble, serve};
+use eddy_sinks::{FirehoseSettings, FirehoseSink};
+use eddy_stream::{ErrorKind, Sink as _};
+
+use crate::support::{json, rows, rows_named};
+
+const NAME: &str = "scored";
+
+async fn sink_to(double: &FirehoseDouble, stream: &str, give_up_after_ms: u64) -> FirehoseSink {
+    let address = serve(double.router()).await;
+    let settings = FirehoseSettings {
+        connection: ConnectionSettings::local(&format!("http://{address}")),
+        give_up_after_ms,
+        ..FirehoseSettings::new(stream)
+    };
+    FirehoseSink::open(&settings).await
+}
+
+#[tokio::test]
+async fn rows_arrive_once_and_in_order_as_lines_within_the_service_s_limits() {
+    let double = FirehoseDouble::new(NAME);
+    let sink = sink_to(&double, NAME, 60_000).await;
+    let rows = rows(1200);
+    assert_eq!(sink.write(&rows).await.expect("delivered"), []);
+    let lines: Vec<String> = rows.iter().map(|row| format!("{}\n", json(row))).collect();
+    assert_eq!(double.records(), lines);
+    assert_eq!(double.request_sizes(), [500, 500, 200]);
+}
+
+#[tokio::test]
+async fn large_rows_are_cut_into_requests_by_their_bytes() {
+    let double = FirehoseDouble::new(NAME);
+    let sink = sink_to(&double, NAME, 60_000).await;
+    assert_eq!(sink.write(&rows_named(9, 1_000_000)).await.expect("delivered"), []);
+    assert_eq!(double.request_sizes(), [4, 4, 1]);
+}
+
+#[tokio::test]
+async fn exactly_the_entries_that_failed_are_put_again_before_later_rows() {
+    let double = FirehoseDouble::new(NAME);
+    let kind = "ServiceUnavailableException";
+    let entries = |at: Vec<usize>| Fault::Entries { at, status: 500, kind };
+    double.faults.then(entries(vec![0, 7, 499])).then(entries(vec![1]));
+    let sink = sink_to(&double, NAME, 60_000).await;
+    let rows = rows(600);
+    assert_eq!(sink.write(&rows).await.expect("delivered"), []);
+    assert_eq!(double.request_sizes(), [500, 3, 1, 100]);
+    let mut records = double.records();
+    assert_eq!(records[498], format!("{}\n", json(&rows[499])), "put again before row 500");
+    records.sort();
+    let mut lines: Vec<String> = rows.iter().map(|row| format!("{}\n", json(row))).collect();
+    lines.sort();
+    assert_eq!(records, lines, "each once");
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_or_slow_is_waited_for() {
+    let double = FirehoseDouble::new(NAME);
+    double.faults.then(Fault::Status(503)).then(Fault::Status(500));
+    let sink = sink_to(&double, NAME, 60_000).await;
+    assert_eq!(sink.write(&rows(3)).await.expect("delivered"), []);
+    assert_eq!((double.records().len(), double.request_sizes().len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_lost_answer_delivers_again_as_firehose_has_no_ids() {
+    let double = FirehoseDouble::new(NAME);
+    double.faults.then(Fault::AnswerLost);
+    let sink = sink_to(&double, NAME, 60_000).await;
+    assert_eq!(sink.write(&rows(2)).await.expect("delivered"), []);
+    let lines: Vec<String> = rows(2).iter().map(|row| format!("{}\n", json(row))).collect();
+    assert_eq!(double.records(), [lines.clone(), lines].concat());
+}
+
+#[tokio::test]
+async fn a_row_that_no_request_can_hold_is_refused_alone() {
+    let double = FirehoseDouble::new(NAME);
+    let sink = sink_to(&double, NAME, 60_000).await;
+    let mut rows = rows(3);
+    rows[1] = rows_named(1, 1_024_000).remove(0);
+    let refused = sink.write(&rows).await.expect("the others are delivered");
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].row_idx, 1);
+    assert!(refused[0].reason.contains("at most 1024000"), "{}", refused[0].reason);
+    assert_eq!(double.records().len(), 2);
+}
+
+#[tokio::test]
+async fn what_no_retry_can_mend_is_fatal_and_says_what_to_do() {
+    let double = FirehoseDouble::new(NAME);
+    double.faults.then(Fault::Status(400));
+    let sink = sink_to(&double, NAME, 60_000).await;
+    let denied = sink.write(&rows(1)).await.expect_err("denied");
+    assert_eq!(denied.kind(), ErrorKind::Fatal);
+    assert!(denied.to_string().contains("firehose:PutRecordBatch"), "{denied}");
+    let nowhere = sink_to(&double, "nowhere", 60_000).await;
+    let missing = nowhere.write(&rows(1)).await.expect_err("missing");
+    assert_eq!(missing.kind(), ErrorKind::Fatal);
+    assert!(missing.to_string().contains("the delivery stream nowhere"), "{missing}");
+}
+
+#[tokio::test]
+async fn patience_has_an_end_and_the_partition_starts_again() {
+    let double = FirehoseDouble::new(NAME);
+    for _ in 0..1000 {
+        double.faults.then(Fault::Entries { at: vec![0], status: 500, kind: "InternalFailure" });
+    }
+    let sink = sink_to(&double, NAME, 300).await;
+    let error = sink.write(&rows(1)).await.expect_err("given up");
+    assert_eq!(error.kind(), ErrorKind::Retry);
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert!(cause.contains("InternalFailure: Slow down."), "{cause}");
+}
