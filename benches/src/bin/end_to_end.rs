@@ -1,47 +1,59 @@
 //! The embedded default with sensors unthrottled: records a second through producer, in-process
-//! Kinesis, forest and index. Prints one JSON line.
+//! Kinesis, forest and index, CPU by stage and peak memory. Prints one JSON line.
+//!
+//! Producer, endpoint and pipeline run as in the embedded default, but each on threads of its own
+//! name, so that Linux tells their CPU time apart. `decode` and `score` are measured inside the
+//! pipeline's threads; `pipeline` is the rest of these: reading, writing rows as text, committing.
 //!
 //! `cargo run --release -p eddy-benches --bin end_to_end [-- RECORDS]`
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use eddy_kinesis::{KinesisSettings, Producer, ProducerSettings, client};
-use eddy_pipeline::Stop;
-use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, STREAM};
+use eddy_kinesis::{ConnectionSettings, Producer, ProducerSettings, client};
+use eddy_pipeline::embedded::{EmbeddedSettings, STREAM, serve_kinesis};
+use eddy_pipeline::{Stop, build};
 use eddy_sensors::{SensorSettings, Sensors};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
     let n_records: usize = match std::env::args().nth(1) {
         Some(text) => text.parse().context("usage: end_to_end [RECORDS]")?,
         None => 200_000,
     };
     let folder = tempfile::tempdir()?;
-    let settings = EmbeddedSettings {
-        sensors: false,
-        kinesis_listen: ([127, 0, 0, 1], 0).into(),
-        data_dir: folder.path().to_owned(),
-        ..EmbeddedSettings::default()
-    };
-    let embedded = Embedded::start(&settings).await?;
-    let counters = embedded.pipeline.counters.clone();
-    let endpoint = KinesisSettings::local(&format!("http://{}", embedded.kinesis));
-    let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
+    let settings =
+        EmbeddedSettings { data_dir: folder.path().to_owned(), ..EmbeddedSettings::default() };
+    let server = runtime("endpoint", 1)?;
+    let sensors = runtime("producer", 1)?;
+    let pipeline = runtime("pipeline", 2)?;
+
+    let kinesis = server.block_on(serve_kinesis(([127, 0, 0, 1], 0).into()))?;
+    let built = pipeline.block_on(build(&settings.pipeline(kinesis)))?;
+    let counters = built.pipeline.counters.clone();
     let (tell, told) = watch::channel(Stop::No);
     let start = Instant::now();
-    let running = tokio::spawn(embedded.run(told));
-    for reading in Sensors::new(SensorSettings::default())?.take(n_records) {
-        producer.put(&reading.name, reading.to_json().into()).await?;
-    }
-    let counts = producer.flush().await;
+    let running = pipeline.spawn(built.pipeline.run(told));
+    let putting = sensors.spawn(async move {
+        let endpoint = ConnectionSettings::local(&format!("http://{kinesis}"));
+        let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
+        for reading in Sensors::new(SensorSettings::default())?.take(n_records) {
+            producer.put(&reading.name, reading.to_json().into()).await?;
+        }
+        anyhow::Ok(producer.flush().await)
+    });
+    let counts = server.block_on(putting)??;
     let put_s = start.elapsed().as_secs_f64();
     tell.send(Stop::Drained)?;
-    running.await??;
+    server.block_on(running)??;
     let all_s = start.elapsed().as_secs_f64();
+
     let totals = counters.totals();
     let n = n_records as f64;
+    let us = |seconds: f64| (1e7 * seconds / n).round() / 10.0;
+    let (decode_s, score_s) = (totals.decode_ns as f64 / 1e9, totals.score_ns as f64 / 1e9);
+    let pipeline_s = cpu_seconds("pipeline").unwrap_or(0.0);
     println!(
         "{}",
         serde_json::json!({
@@ -50,19 +62,45 @@ async fn main() -> Result<()> {
             "delivered": totals.delivered,
             "records_per_s": (n / all_s).round(),
             "put_per_s": (n / put_s).round(),
-            "cpu_us_per_record": (1e7 * cpu_seconds() / n).round() / 10.0,
+            "cpu_us_per_record": {
+                "total": us(cpu_seconds("").unwrap_or(0.0)),
+                "producer": us(cpu_seconds("producer").unwrap_or(0.0)),
+                "endpoint": us(cpu_seconds("endpoint").unwrap_or(0.0)),
+                "decode": us(decode_s),
+                "score": us(score_s),
+                "pipeline": us(pipeline_s - decode_s - score_s),
+                "index": us(cpu_seconds("thrd-tantivy").unwrap_or(0.0) + cpu_seconds("merge_thread").unwrap_or(0.0)),
+            },
             "peak_mib": peak_mib(),
         })
     );
     Ok(())
 }
 
-/// User and system time of this process; 0 where /proc does not tell.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the name, which may hold spaces: fields 14 and 15, in hundredths of a second.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+fn runtime(name: &str, n_threads: usize) -> Result<Runtime> {
+    Ok(Builder::new_multi_thread()
+        .worker_threads(n_threads)
+        .thread_name(name)
+        .enable_all()
+        .build()?)
+}
+
+/// User and system time of this process's threads whose name begins so; `None` where /proc does
+/// not tell.
+fn cpu_seconds(name: &str) -> Option<f64> {
+    let mut ticks = 0.0;
+    for task in std::fs::read_dir("/proc/self/task").ok()? {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+        // The name stands in parentheses and may hold any character; behind it, fields 14 and 15
+        // are the times in hundredths of a second.
+        let (head, fields) = stat.rsplit_once(')')?;
+        if !head.split_once('(')?.1.starts_with(name) {
+            continue;
+        }
+        let fields = fields.split_whitespace().skip(11).take(2);
+        ticks += fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>();
+    }
+    Some(ticks / 100.0)
 }
 
 /// The largest memory of this process; 0 where /proc does not tell.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use eddy_detect::DetectorSettings;
 use eddy_pipeline::SchemaSettings;
-use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, STREAM};
+use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, READINGS_PER_SECOND, STREAM};
 
 use crate::serve::{Status, on_signals, page};
 
@@ -19,7 +19,7 @@ pub(crate) struct EmbeddedArgs {
     #[arg(long)]
     no_sensors: bool,
     /// Readings a second of the simulated sensors; 0 for as fast as they go
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = READINGS_PER_SECOND, value_name = "N")]
     rate: u32,
     /// The page's address
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]

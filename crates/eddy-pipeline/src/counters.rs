@@ -40,6 +40,14 @@ pub struct Totals {
     pub commits: u64,
     /// Times a partition was started again after an error.
     pub restarts: u64,
+    /// Nanoseconds spent decoding payloads.
+    pub decode_ns: u64,
+    /// Nanoseconds spent scoring, learning and explaining.
+    pub score_ns: u64,
+    /// Nanoseconds until steps were settled in the sinks and dead letters, waiting included.
+    pub deliver_ns: u64,
+    /// Nanoseconds of commits, waiting included.
+    pub commit_ns: u64,
 }
 
 impl Totals {
@@ -66,6 +74,10 @@ impl Totals {
             clamped,
             commits,
             restarts,
+            decode_ns,
+            score_ns,
+            deliver_ns,
+            commit_ns,
         } = other;
         self.payloads += payloads;
         self.bytes += bytes;
@@ -81,6 +93,10 @@ impl Totals {
         self.clamped += clamped;
         self.commits += commits;
         self.restarts += restarts;
+        self.decode_ns += decode_ns;
+        self.score_ns += score_ns;
+        self.deliver_ns += deliver_ns;
+        self.commit_ns += commit_ns;
     }
 
     /// Adds a dead letter of that stage.

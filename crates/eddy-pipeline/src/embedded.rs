@@ -11,7 +11,7 @@ use std::time::Duration;
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
 use eddy_kinesis::{
-    KinesisSettings, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
+    ConnectionSettings, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
     ensure_stream,
 };
 use eddy_sensors::{SensorSettings, Sensors};
@@ -29,8 +29,9 @@ use crate::{Pipeline, Stop, build};
 
 /// The stream of the embedded default.
 pub const STREAM: &str = "RawStreamData";
-/// Readings a second that the embedded sensors make.
-const READINGS_PER_SECOND: u32 = 10;
+/// Readings a second that the embedded sensors make: a forest of 256 samples scores after 64, which
+/// come within five seconds.
+pub const READINGS_PER_SECOND: u32 = 20;
 /// The in-process server sets no limit on reads; this keeps rows fresh and an idle process quiet.
 const POLL_INTERVAL_MS: u64 = 100;
 const MIN_READ_INTERVAL_MS: u64 = 10;
@@ -70,6 +71,69 @@ impl Default for EmbeddedSettings {
     }
 }
 
+impl EmbeddedSettings {
+    /// The pipeline of the embedded default as a settings file would have it, reading from the
+    /// Kinesis endpoint at `kinesis`.
+    pub fn pipeline(&self, kinesis: SocketAddr) -> Settings {
+        let data = |name: &str| self.data_dir.join(name);
+        Settings {
+            source: SourceSettings::Kinesis {
+                stream: STREAM.to_owned(),
+                start: Start::TrimHorizon,
+                connection: endpoint(kinesis),
+                read: ReadSettings {
+                    poll_interval_ms: POLL_INTERVAL_MS,
+                    min_read_interval_ms: MIN_READ_INTERVAL_MS,
+                    ..ReadSettings::default()
+                },
+            },
+            schema: self.schema.clone(),
+            detector: self.detector.clone(),
+            pipeline: PipelineSettings {
+                on_unreadable_model: OnUnreadableModel::Restart,
+                ..PipelineSettings::default()
+            },
+            sinks: vec![SinkSettings::Index { path: data("index") }],
+            state: StateSettings { path: data("state") },
+            dead_letters: data("dead-letters.ndjson"),
+            page: None,
+        }
+    }
+}
+
+fn endpoint(kinesis: SocketAddr) -> ConnectionSettings {
+    ConnectionSettings::local(&format!("http://{kinesis}"))
+}
+
+/// Serves a Kinesis endpoint in this process, with the stream [`STREAM`] of one shard; returns its
+/// address.
+///
+/// # Errors
+/// The address is taken.
+pub async fn serve_kinesis(listen: SocketAddr) -> Result<SocketAddr, StreamError> {
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        StreamError::fatal(format!(
+            "cannot listen on {listen}; choose another address with --kinesis-listen"
+        ))
+        .with_source(error)
+    })?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| StreamError::fatal("the endpoint has no address").with_source(error))?;
+    let (app, _) = ferrokinesis::create_app(StoreOptions {
+        create_stream_ms: 0,
+        update_stream_ms: 0,
+        delete_stream_ms: 0,
+        shard_limit: 1000,
+        retention_check_interval_secs: 60,
+        max_retained_bytes: Some(MAX_STREAM_BYTES),
+        ..StoreOptions::default()
+    });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    ensure_stream(&client(&endpoint(address)).await, STREAM, 1).await?;
+    Ok(address)
+}
+
 /// The embedded default, opened and not yet running.
 pub struct Embedded {
     /// The pipeline.
@@ -88,59 +152,16 @@ impl Embedded {
     /// # Errors
     /// The address is taken, or a part cannot be opened.
     pub async fn start(settings: &EmbeddedSettings) -> Result<Self, StreamError> {
-        let listener = TcpListener::bind(settings.kinesis_listen).await.map_err(|error| {
-            StreamError::fatal(format!(
-                "cannot listen on {}; choose another address with --kinesis-listen",
-                settings.kinesis_listen
-            ))
-            .with_source(error)
-        })?;
-        let kinesis = listener.local_addr().map_err(|error| {
-            StreamError::fatal("the endpoint has no address").with_source(error)
-        })?;
-        let (app, _) = ferrokinesis::create_app(StoreOptions {
-            create_stream_ms: 0,
-            update_stream_ms: 0,
-            delete_stream_ms: 0,
-            shard_limit: 1000,
-            retention_check_interval_secs: 60,
-            max_retained_bytes: Some(MAX_STREAM_BYTES),
-            ..StoreOptions::default()
-        });
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        let connection = KinesisSettings::local(&format!("http://{kinesis}"));
-        let client = client(&connection).await;
-        ensure_stream(&client, STREAM, 1).await?;
-
-        let data = |name: &str| settings.data_dir.join(name);
-        let built = build(&Settings {
-            source: SourceSettings::Kinesis {
-                stream: STREAM.to_owned(),
-                start: Start::TrimHorizon,
-                connection,
-                read: ReadSettings {
-                    poll_interval_ms: POLL_INTERVAL_MS,
-                    min_read_interval_ms: MIN_READ_INTERVAL_MS,
-                    ..ReadSettings::default()
-                },
-            },
-            schema: settings.schema.clone(),
-            detector: settings.detector.clone(),
-            pipeline: PipelineSettings {
-                on_unreadable_model: OnUnreadableModel::Restart,
-                ..PipelineSettings::default()
-            },
-            sinks: vec![SinkSettings::Index { path: data("index") }],
-            state: StateSettings { path: data("state") },
-            dead_letters: data("dead-letters.ndjson"),
-            page: None,
-        })
-        .await?;
+        let kinesis = serve_kinesis(settings.kinesis_listen).await?;
+        let built = build(&settings.pipeline(kinesis)).await?;
         let (sensors_stop, stopped) = watch::channel(false);
-        let sensors = settings.sensors.then(|| {
+        let mut sensors = None;
+        if settings.sensors {
+            let client = client(&endpoint(kinesis)).await;
             let producer = Producer::new(client, ProducerSettings::new(STREAM));
-            tokio::spawn(run_sensors(producer, settings.sensor_seed, settings.rate, stopped))
-        });
+            let run = run_sensors(producer, settings.sensor_seed, settings.rate, stopped);
+            sensors = Some(tokio::spawn(run));
+        }
         Ok(Self {
             pipeline: built.pipeline,
             index: built.index.expect("an index sink was asked for"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_kinesis::{KinesisSource, client};
 use eddy_record::{Decoder, Schema};
+use eddy_sinks::{FirehoseSink, OpenSearchSink};
 use eddy_stream::{
     Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source, StdoutSink,
     StreamError, SystemClock,
@@ -42,6 +43,8 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
                 index = Some(Arc::clone(&opened));
                 Arc::new(IndexSink::new(opened))
             }
+            SinkSettings::Firehose(settings) => Arc::new(FirehoseSink::open(settings).await),
+            SinkSettings::OpenSearch(settings) => Arc::new(OpenSearchSink::open(settings).await?),
             SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
             SinkSettings::Stdout { format } => Arc::new(StdoutSink::new(row(*format))),
         });

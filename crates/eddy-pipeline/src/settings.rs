@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use eddy_detect::DetectorSettings;
-use eddy_kinesis::{KinesisSettings, ReadSettings};
+use eddy_kinesis::{ConnectionSettings, ReadSettings};
 use eddy_record::{DecodeLimits, Schema, parse_timestamp_ms};
+use eddy_sinks::{FirehoseSettings, OpenSearchSettings};
 use eddy_stream::Start;
 use serde::{Deserialize, Deserializer};
 
@@ -54,7 +55,7 @@ pub enum SourceSettings {
         start: Start,
         /// How to reach it.
         #[serde(default)]
-        connection: KinesisSettings,
+        connection: ConnectionSettings,
         /// How its shards are read.
         #[serde(default)]
         read: ReadSettings,
@@ -235,6 +236,11 @@ pub enum SinkSettings {
         #[serde(default = "default_index")]
         path: PathBuf,
     },
+    /// A delivery stream of Amazon Data Firehose.
+    Firehose(FirehoseSettings),
+    /// OpenSearch or Elasticsearch.
+    #[serde(rename = "opensearch", alias = "elasticsearch")]
+    OpenSearch(OpenSearchSettings),
     /// A file, appended to.
     File {
         /// Its path.

@@ -28,6 +28,15 @@ pub fn publish(counters: &Counters) {
     ] {
         metrics::counter!("eddy_records_dead_lettered_total", "stage" => stage).absolute(value);
     }
+    for (stage, nanoseconds) in [
+        ("decode", totals.decode_ns),
+        ("score", totals.score_ns),
+        ("deliver", totals.deliver_ns),
+        ("commit", totals.commit_ns),
+    ] {
+        metrics::counter!("eddy_stage_milliseconds_total", "stage" => stage)
+            .absolute(nanoseconds / 1_000_000);
+    }
     #[expect(clippy::cast_precision_loss, reason = "gauges are f64")]
     for (partition, status) in counters.partitions() {
         let partition = partition.as_str().to_owned();

@@ -142,7 +142,9 @@ impl Worker {
         if self.settings.order.is_per_second() {
             sort_within_seconds(&mut step, self.detector.score_idx());
         }
+        let start = Instant::now();
         let settled = self.outputs.settle(step).await?;
+        totals.deliver_ns = nanoseconds(start);
         totals.delivered = settled.delivered;
         settled.dead.iter().for_each(|stage| totals.add_dead(*stage));
         totals.records = totals.delivered + totals.dead_lettered();
@@ -165,7 +167,9 @@ impl Worker {
         totals: &mut Totals,
     ) -> Result<(), StreamError> {
         let mut decoded = Vec::new();
+        let start = Instant::now();
         self.decoder.decode(&timed.raw.data, &mut decoded);
+        totals.decode_ns += nanoseconds(start);
         totals.clamped += u64::from(timed.clamped);
         if decoded.is_empty() {
             // An empty array holds no record, and still must not be silently gone.
@@ -214,7 +218,10 @@ impl Worker {
                 self.settings.on_unreadable_model,
             )
             .await?;
-            let scored = match self.detector.score(&record) {
+            let start = Instant::now();
+            let scored = self.detector.score(&record);
+            totals.score_ns += nanoseconds(start);
+            let scored = match scored {
                 Ok(scored) => scored,
                 Err(error) => {
                     let raw = timed.raw.data.clone();
@@ -255,6 +262,7 @@ impl Worker {
 
     /// Saves position and models in one write.
     pub(crate) async fn commit(&mut self) -> Result<(), StreamError> {
+        let start = Instant::now();
         let mut changes: Vec<StateChange> = self
             .detector
             .take_changed()
@@ -265,11 +273,18 @@ impl Worker {
         changes.push(self.checkpoint.change());
         self.state.commit(changes).await?;
         self.detector.evict();
-        self.counters.update(|totals| totals.commits += 1);
+        self.counters.update(|totals| {
+            totals.commits += 1;
+            totals.commit_ns += nanoseconds(start);
+        });
         self.uncommitted = 0;
         self.last_commit = Instant::now();
         Ok(())
     }
+}
+
+fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Reads the model of a record back where it is not in memory.

@@ -1,11 +1,16 @@
-//! The original walkthrough's chain: sensors, producer, in-process Kinesis, forest, index.
+//! The original walkthrough's chain: sensors, producer, in-process Kinesis, forest, Firehose, index.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use eddy_kinesis::{KinesisSettings, Producer, ProducerSettings, client};
-use eddy_pipeline::Stop;
+use eddy_harness::{Buffer, Fault, FirehoseDouble, serve};
+use eddy_index::{Index, IndexSettings};
+use eddy_kinesis::{ConnectionSettings, Producer, ProducerSettings, client};
 use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, STREAM};
+use eddy_pipeline::{Settings, Stop, build};
 use eddy_sensors::{SensorSettings, Sensors};
+use ferrokinesis::store::StoreOptions;
 use rcf::ForestSettings;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -25,11 +30,11 @@ fn settings(folder: &tempfile::TempDir) -> EmbeddedSettings {
 async fn run<T>(
     settings: &EmbeddedSettings,
     payloads: impl IntoIterator<Item = Vec<u8>>,
-    look: impl FnOnce(&eddy_index::Index) -> T,
+    look: impl FnOnce(&Index) -> T,
 ) -> T {
     let embedded = Embedded::start(settings).await.expect("starts");
     let index = embedded.index.clone();
-    let endpoint = KinesisSettings::local(&format!("http://{}", embedded.kinesis));
+    let endpoint = ConnectionSettings::local(&format!("http://{}", embedded.kinesis));
     let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
     let (tell, told) = watch::channel(Stop::No);
     let running = tokio::spawn(embedded.run(told));
@@ -45,7 +50,7 @@ async fn run<T>(
     look(&index)
 }
 
-fn all(index: &eddy_index::Index) -> Vec<Value> {
+fn all(index: &Index) -> Vec<Value> {
     let mut rows = Vec::new();
     for low in (0..130).step_by(1) {
         // In slices: one answer has at most 10 000 hits.
@@ -57,14 +62,93 @@ fn all(index: &eddy_index::Index) -> Vec<Value> {
     rows
 }
 
+/// A stream in this process, a Firehose that delivers to an index of its own, and the embedded index
+/// beside it.
+struct Chain {
+    kinesis: ConnectionSettings,
+    firehose: FirehoseDouble,
+    // What Firehose delivers to.
+    behind_firehose: Arc<Index>,
+    folder: tempfile::TempDir,
+}
+
+impl Chain {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (app, _) =
+            ferrokinesis::create_app(StoreOptions { create_stream_ms: 0, ..Default::default() });
+        let kinesis = ConnectionSettings::local(&format!("http://{}", serve(app).await));
+        let client = client(&kinesis).await;
+        eddy_kinesis::ensure_stream(&client, STREAM, 1).await.expect("created");
+        let index = IndexSettings::new(folder.path().join("behind-firehose"));
+        let behind_firehose = Index::open(index).expect("opens");
+        // The walkthrough's buffer: 1 MiB or 60 s.
+        let buffer = Buffer { bytes: 1 << 20, age: Duration::from_secs(60) };
+        let firehose = FirehoseDouble::new("scored").delivering_to(
+            eddy_index::router(Arc::clone(&behind_firehose)),
+            "anomalies",
+            buffer,
+        );
+        Self { kinesis, firehose, behind_firehose, folder }
+    }
+
+    async fn settings(&self) -> Settings {
+        let folder = self.folder.path().display();
+        let text = format!(
+            r#"
+            dead_letters = "{folder}/dead-letters.ndjson"
+            state = {{ path = "{folder}/state" }}
+            source = {{ type = "kinesis", stream = "{STREAM}", connection = {{ endpoint_url = "{}" }}, read = {{ poll_interval_ms = 10, min_read_interval_ms = 1 }} }}
+
+            [[sinks]]
+            type = "firehose"
+            delivery_stream = "scored"
+            connection = {{ endpoint_url = "http://{}" }}
+
+            [[sinks]]
+            type = "index"
+            path = "{folder}/index"
+            "#,
+            self.kinesis.endpoint_url.as_deref().expect("local"),
+            serve(self.firehose.router()).await,
+        );
+        Settings::parse(&text, "chain.toml").expect("good settings")
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_readings_arrive_once_with_the_scores_of_the_forest() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let sensors =
         Sensors::new(SensorSettings { seed: 7, ..SensorSettings::default() }).expect("ok");
     let readings: Vec<_> = sensors.take(N_READINGS).collect();
-    let payloads = readings.iter().map(|reading| reading.to_json());
-    let rows = run(&settings(&folder), payloads, all).await;
+    let chain = Chain::start().await;
+    // Firehose refuses now and then: a part of a request, or all of it.
+    let kind = "ServiceUnavailableException";
+    for _ in 0..5 {
+        let entries = Fault::Entries { at: vec![0, 3, 200], status: 500, kind };
+        chain.firehose.faults.then(entries).then_well().then(Fault::Status(503)).then_well();
+    }
+    let built = build(&chain.settings().await).await.expect("opens");
+    let index = built.index.expect("there is an index sink");
+    let counters = Arc::clone(&built.pipeline.counters);
+    let producer = Producer::new(client(&chain.kinesis).await, ProducerSettings::new(STREAM));
+    let (tell, told) = watch::channel(Stop::No);
+    let running = tokio::spawn(built.pipeline.run(told));
+    for reading in &readings {
+        producer.put(&reading.name, reading.to_json().into()).await.expect("accepted");
+    }
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed), (N_READINGS as u64, 0));
+    tell.send(Stop::Drained).expect("running");
+    running.await.expect("no panic").expect("drains");
+    chain.firehose.flush().await;
+
+    let totals = counters.totals();
+    assert_eq!((totals.records, totals.delivered), (N_READINGS as u64, N_READINGS as u64));
+    assert_eq!(chain.firehose.faults.n_left(), 0);
+    assert_eq!(chain.firehose.undeliverable(), Vec::<Value>::new());
+    assert_eq!(chain.firehose.records().len(), N_READINGS);
+    let rows = all(&index);
     assert_eq!(rows.len(), N_READINGS);
 
     // The order of the stream is the order of the sequence numbers in the ids.
@@ -93,6 +177,14 @@ async fn twenty_thousand_readings_arrive_once_with_the_scores_of_the_forest() {
         assert_eq!(row["iotName"], "DemoSensor");
         assert!(row["created"].as_str().expect("a time").ends_with('Z'));
     }
+
+    // What came through Firehose is the same, under ids of Firehose's own.
+    let sorted = |rows: &[Value]| {
+        let mut sources: Vec<String> = rows.iter().map(|row| row["_source"].to_string()).collect();
+        sources.sort();
+        sources
+    };
+    assert_eq!(sorted(&all(&chain.behind_firehose)), sorted(&rows));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +192,7 @@ async fn a_second_start_keeps_index_and_models() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let sensors = Sensors::new(SensorSettings::default()).expect("valid");
     let payloads: Vec<Vec<u8>> = sensors.take(600).map(|reading| reading.to_json()).collect();
-    let count = |index: &eddy_index::Index| all(index).len();
+    let count = |index: &Index| all(index).len();
     assert_eq!(run(&settings(&folder), payloads[..300].to_vec(), count).await, 300);
     let rows = run(&settings(&folder), payloads[300..].to_vec(), all).await;
     assert_eq!(rows.len(), 600);

@@ -2,4 +2,5 @@
 
 mod chain;
 mod crashes;
+mod documents;
 mod support;

@@ -1,0 +1,7 @@
+//! The binary as its users run it.
+
+mod discover;
+mod embedded;
+mod run;
+mod score;
+mod support;
