@@ -4,7 +4,7 @@ import { $, compact, shape, toMinute } from "./format.js";
 import { clock, recent, search } from "./rows.js";
 
 const RANGES = [[0, 1, "below 1"], [1, 1.5, "1 to 1.5"], [1.5, 2, "1.5 to 2"], [2, 3, "2 to 3"], [3, null, "3 and above"]];
-const MINUTES = 30, HEIGHT = 230, BOTTOM = 22, LEFT = 48, ROOM = 12;
+const MINUTES = 30, HEIGHT = 216, BOTTOM = 22, LEFT = 48, ROOM = 12;
 let buckets = [];
 
 /** Asks the index and draws. */
@@ -24,7 +24,8 @@ export function drawBars() {
   const most = Math.max(1, ...buckets.map((bucket) => bucket.doc_count));
   const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": "Records a minute by score range" });
   const size = (count) => ((HEIGHT - BOTTOM - ROOM) * count) / most;
-  for (const count of most < 2 ? [0, most] : [0, Math.round(most / 2), most]) {
+  const between = round(most / 4);
+  for (let count = 0; count <= most; count += between) {
     const y = HEIGHT - BOTTOM - size(count);
     svg.append(shape("line", { x1: LEFT, x2: width, y1: y, y2: y }, "grid"), label(LEFT - 6, y + 4, "end", compact(count)));
   }
@@ -40,6 +41,12 @@ export function drawBars() {
   }
   if (!buckets.length) svg.append(label(LEFT + (width - LEFT) / 2, HEIGHT / 2, "middle", `No records in the last ${MINUTES} minutes`));
   $("bars").replaceChildren(svg);
+}
+
+/** The next of 1, 2, 5, 10, 20, 50 and so on. */
+function round(count) {
+  const ten = 10 ** Math.max(Math.floor(Math.log10(count)), 0);
+  return ten * ([1, 2, 5].find((part) => part * ten >= count) ?? 10);
 }
 
 /** One minute's bar. An anomaly among thousands stays visible: no part is thinner than 3 pixels. */

@@ -6,13 +6,18 @@ import { clock, isAnomaly, minutes, rows, view } from "./rows.js";
 
 // Beyond this the axis would lose its marks.
 const MAX_VALUE = 1e15;
+// Between the marks of the time axis.
+const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 const charts = {};
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function axes() {
   const stroke = css("--soft"), grid = { stroke: css("--line"), width: 1 }, common = { stroke, grid, ticks: grid };
   const times = (_, ticks) => ticks.map((t) => (minutes() > 5 ? toMinute : toSecond)(t * 1000));
-  return [{ ...common, space: 90, values: times }, { ...common, size: 58, values: (_, ticks) => ticks.map(tick) }];
+  return [
+    { ...common, size: 30, space: 76, incrs: SECONDS, values: times },
+    { ...common, size: 58, space: 18, values: (_, ticks) => ticks.map(tick) },
+  ];
 }
 
 function tick(value) {
@@ -27,7 +32,7 @@ function dots(color, size) {
 export function build() {
   for (const chart of Object.values(charts)) chart.destroy();
   const common = (id) => ({
-    width: $(id).clientWidth, height: $(id).clientHeight, legend: { show: false }, axes: axes(), padding: [8, 12, 0, 0],
+    width: $(id).clientWidth, height: $(id).clientHeight, legend: { show: false }, axes: axes(), padding: [8, 30, 0, 0],
     cursor: { sync: { key: "eddy" }, drag: { x: false, y: false }, points: { show: false } },
     scales: { x: { time: true, range: () => [clock() / 1000 - minutes() * 60, clock() / 1000] } },
   });

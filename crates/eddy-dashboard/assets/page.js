@@ -7,7 +7,7 @@ import { add, clock, load, minutes, rows, trim, view } from "./rows.js";
 import { table } from "./table.js";
 
 let lastTotals = null, leftOut = [];
-let listening = false, answering = true, failure = "";
+let listening = false, answering = true, loaded = false, failure = "";
 
 // Counters and state
 
@@ -101,6 +101,7 @@ function connect() {
 async function reload() {
   try {
     await load();
+    loaded = true;
     failure = "";
   } catch (error) {
     // Asked once more with the next opening or choice.
@@ -134,7 +135,7 @@ function frame(now) {
     view.changed = false;
     const began = performance.now();
     trim();
-    $("empty").hidden = draw() > 0;
+    tellEmpty(draw() === 0);
     // At most a fifth of the time goes into drawing.
     notBefore = now + 5 * (performance.now() - began);
   }
@@ -143,10 +144,21 @@ function frame(now) {
 
 // Controls
 
-function emptyText() {
+/** Says why there is nothing to see, once it is known. */
+function tellEmpty(is_empty) {
+  const empty = $("empty"), first = !view.status.totals.delivered && !$("sensor").value;
+  empty.hidden = !is_empty || !loaded;
+  if (empty.hidden || empty.dataset.first === String(first)) return;
+  empty.dataset.first = String(first);
+  empty.replaceChildren(first ? "No records yet. With the embedded stream, put one:" : "No records in this time.");
+  if (!first) return;
   const code = document.createElement("code");
-  code.textContent = `aws kinesis put-record --endpoint-url http://127.0.0.1:4567 --stream-name RawStreamData --partition-key a --cli-binary-format raw-in-base64-out --data '{"iotName":"a","iotValue":15}'`;
-  $("empty").replaceChildren("No records in this time. Put one:", code);
+  code.textContent = [
+    "aws kinesis put-record --endpoint-url http://127.0.0.1:4567 --region us-east-1",
+    "--stream-name RawStreamData --partition-key a",
+    `--cli-binary-format raw-in-base64-out --data '{"iotName":"a","iotValue":15}'`,
+  ].join(" \\\n  ");
+  empty.append(code);
 }
 
 function choose() {
@@ -167,7 +179,6 @@ $("column").addEventListener("change", () => { view.changed = true; });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
 addEventListener("resize", () => { resize(); drawBars(); });
 
-emptyText();
 legend();
 build();
 drawBars();

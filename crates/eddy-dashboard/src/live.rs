@@ -146,7 +146,7 @@ mod tests {
         let score = |n: usize| match n {
             4321 => "9.5",
             _ if n > 9000 => "3.0",
-            _ if n % 7 == 0 => "null",
+            _ if n.is_multiple_of(7) => "null",
             _ => "0.8",
         };
         let rows: Vec<_> = (0..10_000).map(|n| row(n, score(n))).collect();

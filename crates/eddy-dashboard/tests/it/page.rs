@@ -198,8 +198,10 @@ fn rows_appear_while_the_page_is_open_and_a_pause_holds_it() {
     // Its name is offered when its event has come; what is shown stays.
     let offered = "[...document.querySelectorAll('#sensor option')].length === 3";
     visit.browser.until("the row has come", offered);
+    let n_asked = "performance.getEntriesByType('resource').length";
+    visit.browser.value(&format!("window.before = {n_asked}"));
     visit.browser.choose("#range", "15");
-    visit.browser.until("asked", "performance.getEntriesByType('resource').length > 0");
+    visit.browser.until("four answers came", &format!("{n_asked} >= window.before + 4"));
     assert_eq!(visit.browser.text("#n-anomalies"), "1");
     assert_eq!(visit.browser.value("document.querySelectorAll('#top tr').length"), 2);
     visit.until_state("paused");
