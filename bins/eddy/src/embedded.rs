@@ -37,7 +37,7 @@ pub(crate) struct EmbeddedArgs {
     #[arg(long, default_value_t = 256, value_name = "N")]
     sample_size: usize,
     /// How fast old points are forgotten, a rate a record
-    #[arg(long, default_value_t = 0.00001, value_name = "RATE")]
+    #[arg(long, default_value_t = 0.00001, value_name = "RATE", allow_negative_numbers = true)]
     time_decay: f64,
     /// Consecutive records that make one point
     #[arg(long, default_value_t = 1, value_name = "N")]

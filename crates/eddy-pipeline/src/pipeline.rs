@@ -288,6 +288,7 @@ async fn work(
         outputs: pipeline.outputs.clone(),
         state,
         checkpoint,
+        may_grow: pipeline.source.may_grow(),
         settings: pipeline.settings.clone(),
         counters: Arc::clone(&pipeline.counters),
         stop,

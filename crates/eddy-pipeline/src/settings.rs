@@ -334,6 +334,11 @@ impl Settings {
                 "pipeline.threshold must be above 0, found {threshold}"
             )));
         }
+        for sink in &settings.sinks {
+            if let SinkSettings::OpenSearch(sink) = sink {
+                sink.validate().map_err(|error| malformed(format!("opensearch sink: {error}")))?;
+            }
+        }
         Ok(settings)
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     pub(crate) state: Box<dyn PartitionState>,
     // What the next commit says; the state holds an earlier one.
     pub(crate) checkpoint: Checkpoint,
+    // Whether the partition's end is only the end of this run.
+    pub(crate) may_grow: bool,
     pub(crate) settings: PipelineSettings,
     pub(crate) counters: Arc<Counters>,
     pub(crate) stop: watch::Receiver<Stop>,
@@ -81,7 +83,7 @@ impl Worker {
             let held = self.input.finish();
             self.process(held).await?;
         }
-        self.checkpoint.finished = rest == Rest::Finished;
+        self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
         self.commit().await?;
         self.counters.remove_partition(&self.partition);
         self.state.close().await?;

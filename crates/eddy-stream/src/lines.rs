@@ -51,6 +51,10 @@ impl Source for FileSource {
         Ok(vec![Partition { id: self.partition(), parents: Vec::new() }])
     }
 
+    fn may_grow(&self) -> bool {
+        true
+    }
+
     async fn open(
         &self,
         _partition: &PartitionId,

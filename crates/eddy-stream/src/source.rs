@@ -63,6 +63,12 @@ pub trait Source: Send + Sync {
     /// The stream cannot be asked.
     async fn partitions(&self) -> Result<Vec<Partition>, StreamError>;
 
+    /// Whether a partition whose reader has come to its end may have more records in a later run, as
+    /// a file may. A closed shard has none.
+    fn may_grow(&self) -> bool {
+        false
+    }
+
     /// Opens a partition at `start`.
     ///
     /// # Errors

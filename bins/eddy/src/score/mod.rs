@@ -57,13 +57,13 @@ struct ForestArgs {
     #[arg(long, default_value_t = 256, value_name = "N")]
     sample_size: usize,
     /// How fast old points are forgotten, a rate a record [default: 0.1 / sample size]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     time_decay: Option<f64>,
     /// Consecutive lines that make one point
     #[arg(long, default_value_t = 1, value_name = "N")]
     shingle_size: usize,
     /// How full a sample is filled unconditionally, 0 to 1
-    #[arg(long, default_value_t = 1.0, value_name = "F")]
+    #[arg(long, default_value_t = 1.0, value_name = "F", allow_negative_numbers = true)]
     initial_accept_fraction: f64,
     /// Lines before the first score [default: sample size / 4]
     #[arg(long, value_name = "N")]

@@ -104,7 +104,7 @@ fn ctrl_c_settles_what_the_stream_holds_saves_the_models_and_prints_the_counters
 #[test]
 fn the_sensors_show_scores_and_anomalies_soon() {
     let folder = tempfile::tempdir().expect("a folder");
-    let eddy = Embedded::start(folder.path(), &["--rate", "0"]);
+    let eddy = Embedded::start(folder.path(), &["--rate", "1000"]);
     eddy.wait_for(2000);
     let query = "/es/anomalies/_search?size=1&sort=ANOMALY_SCORE:desc";
     let top = eddy.get(query)["hits"]["hits"][0]["_source"].clone();
