@@ -2,7 +2,7 @@
 /* global uPlot */
 
 import { $, compact, number, toMinute, toSecond } from "./format.js";
-import { clock, isAnomaly, minutes, rows, view } from "./rows.js";
+import { isAnomaly, minutes, rows, shown, view } from "./rows.js";
 
 // Beyond this the axis would lose its marks.
 const MAX_VALUE = 1e15;
@@ -34,7 +34,7 @@ export function build() {
   const common = (id) => ({
     width: $(id).clientWidth, height: $(id).clientHeight, legend: { show: false }, axes: axes(), padding: [8, 30, 0, 0],
     cursor: { sync: { key: "eddy" }, drag: { x: false, y: false }, points: { show: false } },
-    scales: { x: { time: true, range: () => [clock() / 1000 - minutes() * 60, clock() / 1000] } },
+    scales: { x: { time: true, range: shown } },
   });
   const empty = [[], [], []], normal = css("--normal"), anomaly = css("--anomaly");
   charts.readings = new uPlot({ ...common("readings"), series: [{}, dots(normal, 4), dots(anomaly, 9)] }, empty, $("readings"));

@@ -7,7 +7,7 @@ const MAX_NAMES = 500;
 const MAX_MINUTES = 60;
 
 /** The pipeline's state, with what the page needs where the pipeline does not say it. */
-export const view = { status: { key: null, columns: [], threshold: Infinity, totals: {} }, live: true, skew: 0, frozen: 0, changed: true };
+export const view = { status: { key: null, columns: [], threshold: Infinity, totals: {} }, live: true, skew: 0, frozen: 0, changed: true, first: Infinity };
 
 /** Rows of the time shown, by time: {id, t (s), name, source, score, why}. */
 export const rows = [];
@@ -47,6 +47,7 @@ export function add(hits) {
     // Rows dated otherwise are in the index, not in the picture; a paused clock stands still.
     if (!(row.t > now - MAX_MINUTES * 60 && row.t < now + (view.live ? 60 : 86_400))) continue;
     if (rows.length && rows[rows.length - 1].t > row.t) sorted = false;
+    view.first = Math.min(view.first, row.t);
     ids.add(row.id);
     rows.push(row);
     if (row.name) offer(row.name, row.source[view.status.key]);
@@ -57,6 +58,24 @@ export function add(hits) {
 
 function drop(n) {
   for (const row of rows.splice(0, n)) ids.delete(row.id);
+}
+
+/** The time shown, in s: the last minutes, or while there are fewer, those since the first row. */
+export function shown() {
+  const now = clock() / 1000;
+  return [Math.max(now - minutes() * 60, Math.min(view.first, now - 60)), now];
+}
+
+/** What a sensor's readings of a column usually are: [low, high], of the last ones; null of few. */
+export function usual(name, column) {
+  const values = [];
+  for (let i = rows.length - 1; i >= 0 && values.length < 2000; i--) {
+    const row = rows[i], value = number(row.source[column]);
+    if (row.name === name && !isAnomaly(row) && value !== null) values.push(value);
+  }
+  if (values.length < 20) return null;
+  values.sort((a, b) => a - b);
+  return [0.01, 0.99].map((part) => values[Math.round(part * (values.length - 1))]);
 }
 
 /** Lets go of what is older than the time shown. */

@@ -1,21 +1,31 @@
 // The highest scores of the time shown, each with its explanation.
 
 import { $, cell, number, shape, toSecond } from "./format.js";
-import { add, isAnomaly, minutes, parse, recent, scored, search, view } from "./rows.js";
+import { add, isAnomaly, minutes, parse, recent, scored, search, usual, view } from "./rows.js";
 
 const BAR = 72;
 let seen = "";
 
 export async function table() {
   const { hits } = (await search({ size: 20, sort: [{ ANOMALY_SCORE: "desc" }], query: recent(minutes(), scored) })).hits;
-  const { key, columns, threshold } = view.status;
-  const found = JSON.stringify([key, columns, threshold, hits.map((hit) => hit._id)]);
-  if (found === seen) return;
-  seen = found;
   // What the table names the charts show, whatever was left out of the live rows.
   add(hits);
   view.changed = true;
-  $("top").replaceChildren(...(hits.length ? hits.map((hit) => line(parse(hit))) : [nothing()]));
+  ranges.clear();
+  const lines = hits.length ? hits.map((hit) => line(parse(hit))) : [nothing()];
+  // Lines that did not change stay, and with them what is selected in them.
+  const made = lines.map((element) => element.outerHTML).join("");
+  if (made === seen) return;
+  seen = made;
+  $("top").replaceChildren(...lines);
+}
+
+/** The usual readings, found once for all lines. */
+const ranges = new Map();
+function range(sensor, column) {
+  const name = JSON.stringify([sensor, column]);
+  if (!ranges.has(name)) ranges.set(name, usual(sensor, column));
+  return ranges.get(name);
 }
 
 function nothing() {
@@ -43,13 +53,13 @@ function line(row) {
   add(value, "n value", value);
   add(row.score === null ? "–" : row.score.toFixed(2), "n score", cell(row.score));
   const because = document.createElement("td");
-  because.append(...explanation(row.why));
+  because.append(...explanation(row));
   element.append(because);
   return element;
 }
 
-/** Which columns made the score, and whether they were high or low. */
-function explanation(why) {
+/** Which columns made the score, and how their values differ from the usual ones. */
+function explanation({ name: sensor, source, why }) {
   if (typeof why !== "object" || why === null) return [];
   const parts = Object.entries(why)
     .map(([name, part]) => ({ name, high: Math.max(number(part?.high) ?? 0, 0), low: Math.max(number(part?.low) ?? 0, 0) }))
@@ -59,18 +69,38 @@ function explanation(why) {
   const box = document.createElement("div"), text = document.createElement("span");
   box.className = "because";
   box.title = parts.map((part) => `${part.name}: high ${part.high.toFixed(2)}, low ${part.low.toFixed(2)}`).join("\n");
-  const bar = shape("svg", { viewBox: `0 0 ${BAR} 10`, "aria-hidden": "true" });
-  const high = (BAR * parts.reduce((sum, part) => sum + part.high, 0)) / total;
-  bar.append(shape("rect", { width: BAR, height: 10 }, "low"), shape("rect", { width: high, height: 10 }, "high"));
+  if (parts.length > 1) box.append(shares(parts, total));
   // As many columns as make most of the score.
   const named = [];
   let sum = 0;
   for (const part of parts) {
     if (named.length === 3 || sum >= 0.7 * total) break;
-    named.push(`${part.name} is ${part.high >= part.low ? "high" : "low"}`);
+    named.push(`${part.name} is ${differs(part, number(source[part.name]), range(sensor, part.name))}`);
     sum += part.high + part.low;
   }
-  text.textContent = named.join(", ");
-  box.append(bar, text);
+  text.textContent = named.join("; ");
+  box.append(text);
   return [box];
+}
+
+/** The model's high and low are relative to what a tree compares with, which late in a tree may be
+ * an earlier anomaly: the usual readings, where they are known, tell more. */
+function differs(part, value, known) {
+  const model = part.high >= part.low ? "high" : "low";
+  if (value === null || known === null) return model;
+  const [low, high] = known, usually = low === high ? cell(low) : `${cell(low)} to ${cell(high)}`;
+  if (value >= low && value <= high) return `unusual within ${usually}`;
+  return `${value > high ? "high" : "low"}, usually ${usually}`;
+}
+
+/** The columns' shares of the score, the greatest first. */
+function shares(parts, total) {
+  const bar = shape("svg", { viewBox: `0 0 ${BAR} 10`, "aria-hidden": "true" });
+  let x = 0;
+  parts.forEach((part, which) => {
+    const width = (BAR * (part.high + part.low)) / total;
+    bar.append(shape("rect", { x, width: Math.max(width - 1, 0), height: 10 }, which === 0 ? "most" : "less"));
+    x += width;
+  });
+  return bar;
 }

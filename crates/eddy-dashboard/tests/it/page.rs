@@ -153,7 +153,12 @@ fn readings_scores_bars_and_the_highest_scores_are_shown() {
     assert!(scores.is_sorted_by(|a, b| a >= b));
     let first = visit.browser.text("#top tr:first-child");
     assert!(first.contains("DemoSensor") && first.contains("119"), "{first}");
-    assert_eq!(visit.browser.text("#top tr:first-child .because span"), "iotValue is high");
+    // High, as the usual readings have it, though the model sets it off from a higher anomaly.
+    let because = "document.querySelector('#top tr:first-child .because')";
+    let expected = format!("{because}.textContent === 'iotValue is high, usually 15'");
+    visit.browser.until("the first is explained", &expected);
+    let parts = visit.browser.value(&format!("{because}.title"));
+    assert_eq!(parts, "iotValue: high 0.35, low 3.17");
     assert_eq!(visit.browser.value("document.querySelectorAll('#top tr.anomaly').length"), 3);
 
     // A name is a text, whatever it looks like.
@@ -248,7 +253,9 @@ fn whatever_the_index_holds_the_page_goes_on() {
     visit.until_state("waiting for the first record");
     let at = |ms_ago: i64| now_ms() - ms_ago;
     let odd = [
-        json!({"created": at(1000), "iotValue": 1e300, "iotName": "huge", "ANOMALY_SCORE": 1e300}),
+        json!({"created": at(1000), "iotValue": 1e300, "iotName": "huge", "ANOMALY_SCORE": 1e300,
+               "ANOMALY_EXPLANATION": {"other": {"high": 1, "low": 0.5},
+                                       "iotValue": {"high": 5, "low": 1}}}),
         json!({"created": at(1100), "iotValue": -1e300, "iotName": ["a", "b"], "ANOMALY_SCORE": 0}),
         json!({"created": at(1200), "iotValue": "text", "iotName": 7, "ANOMALY_SCORE": null}),
         json!({"created": at(1300), "iotValue": null, "iotName": null, "ANOMALY_SCORE": 2.5,
@@ -266,6 +273,8 @@ fn whatever_the_index_holds_the_page_goes_on() {
         .browser
         .until("the scores are there", "document.querySelectorAll('#top .score').length === 4");
     assert_eq!(visit.browser.text("#top tr:first-child .score"), "1e+300");
+    assert_eq!(visit.browser.text("#top tr:first-child .because span"), "iotValue is high");
+    assert_eq!(visit.browser.value("document.querySelectorAll('.because rect').length"), 2);
     assert_eq!(visit.browser.value("document.querySelectorAll('#top tr.anomaly').length"), 0);
     visit.until_text("n-models", "–");
 

@@ -71,6 +71,8 @@ fn screenshots() {
     browser.open(&format!("http://{}/", server.address));
     browser.until("live", "document.getElementById('state').textContent === 'live'");
     browser.until("the table is full", "document.querySelectorAll('#top tr').length === 20");
+    let explained = "document.getElementById('top').textContent.includes('usually 10 to 20')";
+    browser.until("the scores are explained", explained);
     browser.until("the bars are there", "document.querySelectorAll('#bars g').length > 20");
     // Records while it looks, so that there is a rate.
     let mut more = walkthrough(now_ms());

@@ -114,7 +114,8 @@ impl Site {
             format: RecordFormat::Json { row_path: "$".to_owned() },
         };
         let explanation = reading.score.filter(|score| *score >= THRESHOLD).map(|score| {
-            let (high, low) = (score * 0.9, score * 0.1);
+            // What sets a reading off from an earlier anomaly that was higher.
+            let (high, low) = (score * 0.1, score * 0.9);
             json!({"iotValue": {"high": high, "low": low}}).to_string()
         });
         let position = Position::new(self.next_position.fetch_add(1, Ordering::Relaxed).into());
