@@ -5,7 +5,8 @@ use eddy_harness::{Fault, FirehoseDouble, serve};
 use eddy_sinks::{FirehoseSettings, FirehoseSink};
 use eddy_stream::{ErrorKind, Sink as _};
 
-use crate::support::{json, rows, rows_named};
+use crate::json;
+use crate::support::{rows, rows_named};
 
 const NAME: &str = "scored";
 

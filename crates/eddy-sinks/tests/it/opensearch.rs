@@ -9,7 +9,8 @@ use eddy_sinks::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};
 use eddy_stream::{ErrorKind, Sink as _};
 use proptest::prelude::{any, prop};
 
-use crate::support::{json, rows, rows_named};
+use crate::json;
+use crate::support::{rows, rows_named};
 
 async fn sink_to(
     double: &BulkDouble,

@@ -53,10 +53,3 @@ pub(crate) fn rows_named(n_rows: u64, name_chars: usize) -> Vec<ScoredRecord> {
 pub(crate) fn rows(n_rows: u64) -> Vec<ScoredRecord> {
     rows_named(n_rows, 4)
 }
-
-/// What a row is as JSON.
-pub(crate) fn json(row: &ScoredRecord) -> String {
-    let mut out = Vec::new();
-    row.write_json(&mut out);
-    String::from_utf8(out).expect("UTF-8")
-}
