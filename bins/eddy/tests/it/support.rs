@@ -64,18 +64,21 @@ impl Embedded {
             .stderr(Stdio::piped())
             .spawn()
             .expect("starts");
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        // From here on the child ends with this value, also where an assertion fails.
+        let mut eddy = Self { child, stderr, page: String::new(), kinesis: String::new() };
         let mut said = String::new();
         let after = |text: &str, what: &str| {
             let rest = text.split(what).nth(1)?;
             rest.split([' ', '\n']).next().map(str::to_owned)
         };
         loop {
-            assert!(stderr.read_line(&mut said).expect("readable") > 0, "it ended: {said}");
+            assert!(eddy.stderr.read_line(&mut said).expect("readable") > 0, "it ended: {said}");
             let page = after(&said, "page: http://");
             let kinesis = after(&said, "Kinesis endpoint: ");
             if let (Some(page), Some(kinesis)) = (page, kinesis) {
-                return Self { child, stderr, page, kinesis };
+                (eddy.page, eddy.kinesis) = (page, kinesis);
+                return eddy;
             }
         }
     }
