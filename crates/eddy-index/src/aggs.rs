@@ -18,7 +18,10 @@ use crate::query::{QueryParser, known, object, utc_only};
 enum Kind {
     DateHistogram { epoch_millis: bool },
     Histogram,
-    Range,
+    /// With the ranges asked for: the engine answers the gaps between them too.
+    Range {
+        asked: Vec<(f64, f64)>,
+    },
     Terms { is_date: bool },
     Metric { is_date: bool },
     Percentiles,
@@ -299,7 +302,8 @@ fn range(body: &Value) -> Result<(Kind, Value), IndexError> {
     if ends.windows(2).any(|pair| pair[0].1 > pair[1].0) {
         return Err(IndexError::unsupported("overlapping ranges in [range]"));
     }
-    Ok((Kind::Range, json!({name: {"field": column(field), "ranges": ranges}})))
+    let engine = json!({name: {"field": column(field), "ranges": ranges}});
+    Ok((Kind::Range { asked: ends }, engine))
 }
 
 fn terms(body: &Value) -> Result<(Kind, Value), IndexError> {
@@ -407,6 +411,14 @@ fn mend_one(agg: &Aggregation, result: &mut Value) {
         Kind::Percentiles => {}
         kind => {
             if let Some(buckets) = result.get_mut("buckets").and_then(Value::as_array_mut) {
+                if let Kind::Range { asked } = kind {
+                    let end = |bucket: &Value, key: &str| bucket.get(key).and_then(Value::as_f64);
+                    buckets.retain(|bucket| {
+                        let from = end(bucket, "from").unwrap_or(f64::NEG_INFINITY);
+                        let to = end(bucket, "to").unwrap_or(f64::INFINITY);
+                        asked.contains(&(from, to))
+                    });
+                }
                 for bucket in buckets {
                     mend_key(kind, bucket);
                     mend_level(&agg.below, bucket);
@@ -434,7 +446,7 @@ fn mend_key(kind: &Kind, bucket: &mut Value) {
                 bucket["key_as_string"] = json!(dates::format_ms(ms));
             }
         }
-        Kind::Range => {
+        Kind::Range { .. } => {
             // `*-1` becomes `*-1.0`; a key that the request gave stays.
             let end = |key: &str| bucket.get(key).and_then(Value::as_f64);
             let print = |end: Option<f64>, digits: bool| match end {

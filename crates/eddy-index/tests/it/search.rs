@@ -127,6 +127,17 @@ async fn a_histogram_by_minute_and_score_has_elasticsearchs_shape() {
 }
 
 #[tokio::test]
+async fn a_range_aggregation_answers_the_ranges_asked_for_and_no_gaps() {
+    let endpoint = filled().await;
+    let ranges = json!([{"from": 0, "to": 1}, {"from": 2, "to": 3}]);
+    let body = json!({"size": 0, "aggs": {"scores": {"range": {"field": "ANOMALY_SCORE", "ranges": ranges}}}});
+    let answer = endpoint.search(body).await;
+    let buckets = answer["aggregations"]["scores"]["buckets"].as_array().expect("buckets");
+    let keys: Vec<&str> = buckets.iter().filter_map(|bucket| bucket["key"].as_str()).collect();
+    assert_eq!(keys, ["0.0-1.0", "2.0-3.0"], "{answer}");
+}
+
+#[tokio::test]
 async fn aggregations_are_merged_over_the_days() {
     let endpoint = filled().await;
     let body = json!({"size": 0, "aggs": {
