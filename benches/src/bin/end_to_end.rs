@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let sensors = runtime("producer", 1)?;
     let pipeline = runtime("pipeline", 2)?;
 
-    let kinesis = server.block_on(serve_kinesis(([127, 0, 0, 1], 0).into()))?;
+    let kinesis = server.block_on(serve_kinesis(([127, 0, 0, 1], 0).into()))?.address;
     let built = pipeline.block_on(build(&settings.pipeline(kinesis)))?;
     let counters = built.pipeline.counters.clone();
     let (tell, told) = watch::channel(Stop::No);

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::Args;
 use eddy_detect::DetectorSettings;
 use eddy_pipeline::SchemaSettings;
-use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, READINGS_PER_SECOND, STREAM};
+use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, MAX_RATE, READINGS_PER_SECOND, STREAM};
 
 use crate::serve::{Status, on_signals, page};
 
@@ -19,7 +19,8 @@ pub(crate) struct EmbeddedArgs {
     #[arg(long)]
     no_sensors: bool,
     /// Readings a second of the simulated sensors; 0 for as fast as they go
-    #[arg(long, default_value_t = READINGS_PER_SECOND, value_name = "N")]
+    #[arg(long, default_value_t = READINGS_PER_SECOND, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_RATE)))]
     rate: u32,
     /// The page's address
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
@@ -81,7 +82,8 @@ impl EmbeddedArgs {
 
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: &EmbeddedArgs) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
         let stop = on_signals()?;
         let embedded = Embedded::start(&args.settings()).await?;
         let status = Arc::new(Status::of(&embedded.pipeline));
@@ -95,5 +97,8 @@ pub(crate) fn run(args: &EmbeddedArgs) -> Result<()> {
         let done = embedded.run(stop).await;
         eprintln!("{}", status.summary());
         Ok(done?)
-    })
+    });
+    // A write that hangs must not hold the end up.
+    runtime.shutdown_background();
+    done
 }

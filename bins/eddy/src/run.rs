@@ -47,16 +47,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     done
 }
 
-/// Turns the wish to drain into one to stop.
+/// Turns the wish to drain into one to settle what was read.
 fn stop_at_once(
     mut told: tokio::sync::watch::Receiver<eddy_pipeline::Stop>,
 ) -> tokio::sync::watch::Receiver<eddy_pipeline::Stop> {
     use eddy_pipeline::Stop;
     let (tell, stop) = tokio::sync::watch::channel(Stop::No);
     tokio::spawn(async move {
-        if told.wait_for(|stop| *stop != Stop::No).await.is_ok() {
-            // Nobody listens once the pipeline has ended.
-            let _ = tell.send(Stop::Now);
+        for (word, means) in [(Stop::Drained, Stop::Now), (Stop::Abort, Stop::Abort)] {
+            if told.wait_for(|told| *told == word).await.is_ok() {
+                // Nobody listens once the pipeline has ended.
+                let _ = tell.send(means);
+            }
         }
         tell.closed().await;
     });

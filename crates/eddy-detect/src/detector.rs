@@ -179,6 +179,12 @@ impl Detector {
         self.models.evict(self.settings.max_models);
     }
 
+    /// Whether so many models are in memory beyond the limit that the changed ones should be taken
+    /// and written out now, not at the next chance.
+    pub fn is_crowded(&self) -> bool {
+        self.models.len() > self.settings.max_models + self.settings.max_models / 2 + 64
+    }
+
     /// Models in memory.
     pub fn n_models(&self) -> usize {
         self.models.len()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use eddy_record::{PartitionId, Stage};
+use eddy_record::{PartitionId, Position, Stage};
 use serde::Serialize;
 
 /// Totals since the start of the process. Replayed records count again.
@@ -116,8 +116,10 @@ pub struct PartitionStatus {
     pub behind_ms: Option<i64>,
     /// Models in memory.
     pub models: usize,
-    /// Their memory in bytes.
+    /// Their memory in bytes, at the last commit.
     pub model_bytes: usize,
+    /// The last record that is settled and committed.
+    pub settled: Option<Position>,
 }
 
 /// The counters of a pipeline, shared by its partitions.
@@ -141,8 +143,12 @@ impl Counters {
         change(&mut self.lock().0);
     }
 
-    pub(crate) fn set_partition(&self, partition: &PartitionId, status: PartitionStatus) {
-        self.lock().1.insert(partition.clone(), status);
+    pub(crate) fn update_partition(
+        &self,
+        partition: &PartitionId,
+        change: impl FnOnce(&mut PartitionStatus),
+    ) {
+        change(self.lock().1.entry(partition.clone()).or_default());
     }
 
     pub(crate) fn remove_partition(&self, partition: &PartitionId) {

@@ -10,33 +10,29 @@ use std::time::Duration;
 
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
-use eddy_kinesis::{
-    ConnectionSettings, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
-    ensure_stream,
-};
+use eddy_kinesis::{Producer, ProducerCounts, ProducerSettings, ReadSettings, client};
 use eddy_sensors::{SensorSettings, Sensors};
-use eddy_stream::{Start, StreamError};
-use ferrokinesis::store::StoreOptions;
-use tokio::net::TcpListener;
+use eddy_stream::{Clock as _, Start, StreamError, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::in_process::{InProcessStream, connection};
+pub use crate::in_process::{KinesisEndpoint, STREAM, serve_kinesis};
+use crate::pipeline::last_identity;
 use crate::settings::{
     OnUnreadableModel, PipelineSettings, SchemaSettings, Settings, SinkSettings, SourceSettings,
     StateSettings,
 };
 use crate::{Pipeline, Stop, build};
 
-/// The stream of the embedded default.
-pub const STREAM: &str = "RawStreamData";
 /// Readings a second that the embedded sensors make: a forest of 256 samples scores after 64, which
 /// come within five seconds.
 pub const READINGS_PER_SECOND: u32 = 20;
+/// Beyond this many readings a second a timer is of no use.
+pub const MAX_RATE: u32 = 1_000_000;
 /// The in-process server sets no limit on reads; this keeps rows fresh and an idle process quiet.
 const POLL_INTERVAL_MS: u64 = 100;
 const MIN_READ_INTERVAL_MS: u64 = 10;
-/// Memory that the in-process stream may hold before it refuses records.
-const MAX_STREAM_BYTES: u64 = 1 << 30;
 
 /// What the embedded default is told.
 #[derive(Clone, Debug)]
@@ -80,7 +76,7 @@ impl EmbeddedSettings {
             source: SourceSettings::Kinesis {
                 stream: STREAM.to_owned(),
                 start: Start::TrimHorizon,
-                connection: endpoint(kinesis),
+                connection: connection(kinesis),
                 read: ReadSettings {
                     poll_interval_ms: POLL_INTERVAL_MS,
                     min_read_interval_ms: MIN_READ_INTERVAL_MS,
@@ -101,39 +97,6 @@ impl EmbeddedSettings {
     }
 }
 
-fn endpoint(kinesis: SocketAddr) -> ConnectionSettings {
-    ConnectionSettings::local(&format!("http://{kinesis}"))
-}
-
-/// Serves a Kinesis endpoint in this process, with the stream [`STREAM`] of one shard; returns its
-/// address.
-///
-/// # Errors
-/// The address is taken.
-pub async fn serve_kinesis(listen: SocketAddr) -> Result<SocketAddr, StreamError> {
-    let listener = TcpListener::bind(listen).await.map_err(|error| {
-        StreamError::fatal(format!(
-            "cannot listen on {listen}; choose another address with --kinesis-listen"
-        ))
-        .with_source(error)
-    })?;
-    let address = listener
-        .local_addr()
-        .map_err(|error| StreamError::fatal("the endpoint has no address").with_source(error))?;
-    let (app, _) = ferrokinesis::create_app(StoreOptions {
-        create_stream_ms: 0,
-        update_stream_ms: 0,
-        delete_stream_ms: 0,
-        shard_limit: 1000,
-        retention_check_interval_secs: 60,
-        max_retained_bytes: Some(MAX_STREAM_BYTES),
-        ..StoreOptions::default()
-    });
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    ensure_stream(&client(&endpoint(address)).await, STREAM, 1).await?;
-    Ok(address)
-}
-
 /// The embedded default, opened and not yet running.
 pub struct Embedded {
     /// The pipeline.
@@ -152,56 +115,94 @@ impl Embedded {
     /// # Errors
     /// The address is taken, or a part cannot be opened.
     pub async fn start(settings: &EmbeddedSettings) -> Result<Self, StreamError> {
-        let kinesis = serve_kinesis(settings.kinesis_listen).await?;
-        let built = build(&settings.pipeline(kinesis)).await?;
+        let endpoint = serve_kinesis(settings.kinesis_listen).await?;
+        let mut pipeline = build(&settings.pipeline(endpoint.address)).await?;
+        let last = last_identity(pipeline.pipeline.state.as_ref(), STREAM).await?;
+        let created_ms = last.map_or(0, |last| last.created_ms + 1).max(SystemClock.now_ms());
+        let stream = pipeline.pipeline.source;
+        pipeline.pipeline.source = Arc::new(InProcessStream { stream, created_ms });
+        let counters = Arc::clone(&pipeline.pipeline.counters);
+        tokio::spawn(KinesisEndpoint::trim(endpoint.store(), counters));
+
         let (sensors_stop, stopped) = watch::channel(false);
         let mut sensors = None;
         if settings.sensors {
-            let client = client(&endpoint(kinesis)).await;
+            let client = client(&connection(endpoint.address)).await;
             let producer = Producer::new(client, ProducerSettings::new(STREAM));
             let run = run_sensors(producer, settings.sensor_seed, settings.rate, stopped);
             sensors = Some(tokio::spawn(run));
         }
         Ok(Self {
-            pipeline: built.pipeline,
-            index: built.index.expect("an index sink was asked for"),
-            kinesis,
+            pipeline: pipeline.pipeline,
+            index: pipeline.index.expect("an index sink was asked for"),
+            kinesis: endpoint.address,
             sensors,
             sensors_stop,
         })
     }
 
     /// Runs until `shutdown` is told: the sensors stop, what the stream holds is settled (it would
-    /// be lost with the process), then everything is saved. A second word stops at once, settling
-    /// what was read.
+    /// be lost with the process), then everything is saved. [`Stop::Abort`] stops at once.
     ///
     /// # Errors
-    /// A part failed for good.
+    /// A part failed for good, or the stop was at once.
     pub async fn run(self, mut shutdown: watch::Receiver<Stop>) -> Result<(), StreamError> {
         let (stop, stopped) = watch::channel(Stop::No);
         let mut pipeline = tokio::spawn(self.pipeline.run(stopped));
         let failed = |error| StreamError::fatal("the pipeline was interrupted").with_source(error);
+        let sensors_stop = self.sensors_stop;
+        let mut sensors = self.sensors;
+        let drained = async {
+            tokio::select! {
+                // Sensors end before they are told only by an error.
+                ended = joined(&mut sensors) => return ended.map(drop),
+                _ = shutdown.wait_for(|stop| *stop != Stop::No) => {}
+            }
+            // Nobody listens once the sensors have ended.
+            let _ = sensors_stop.send(true);
+            let running = sensors.is_some();
+            tokio::select! {
+                ended = joined(&mut sensors), if running => {
+                    let counts = ended?;
+                    tracing::info!(
+                        acknowledged = counts.acknowledged,
+                        failed = counts.failed,
+                        "the sensors have stopped"
+                    );
+                }
+                () = aborted(shutdown.clone()), if running => {}
+                else => {}
+            }
+            // Nobody listens once the pipeline has ended.
+            let _ = stop.send(Stop::Drained);
+            aborted(shutdown.clone()).await;
+            let _ = stop.send(Stop::Abort);
+            Ok(())
+        };
         tokio::select! {
             ended = &mut pipeline => return ended.map_err(failed)?,
-            _ = shutdown.wait_for(|stop| *stop != Stop::No) => {}
+            told = drained => told?,
         }
-        // Nobody listens once the sensors have ended.
-        let _ = self.sensors_stop.send(true);
-        if let Some(sensors) = self.sensors {
-            let counts = sensors.await.map_err(failed)??;
-            tracing::info!(
-                acknowledged = counts.acknowledged,
-                failed = counts.failed,
-                "the sensors have stopped"
-            );
-        }
-        let _ = stop.send(Stop::Drained);
-        tokio::select! {
-            ended = &mut pipeline => return ended.map_err(failed)?,
-            _ = shutdown.wait_for(|stop| *stop == Stop::Now) => {}
-        }
-        let _ = stop.send(Stop::Now);
         pipeline.await.map_err(failed)?
+    }
+}
+
+/// Waits for [`Stop::Abort`]; for ever where nobody can tell it any more.
+async fn aborted(mut shutdown: watch::Receiver<Stop>) {
+    if shutdown.wait_for(|stop| *stop == Stop::Abort).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the sensors to end; for ever where there are none.
+async fn joined(
+    sensors: &mut Option<JoinHandle<Result<ProducerCounts, StreamError>>>,
+) -> Result<ProducerCounts, StreamError> {
+    match sensors {
+        None => std::future::pending().await,
+        Some(running) => running.await.map_err(|error| {
+            StreamError::fatal("the sensors were interrupted").with_source(error)
+        })?,
     }
 }
 
@@ -216,7 +217,10 @@ async fn run_sensors(
     let sensors = Sensors::new(settings).map_err(|error| {
         StreamError::fatal("the sensors' settings are refused").with_source(error)
     })?;
-    let mut ticks = rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate.max(1)));
+    let mut ticks = rate.map(|rate| {
+        let pause = Duration::from_secs(1) / rate.clamp(1, MAX_RATE);
+        tokio::time::interval(pause)
+    });
     for reading in sensors {
         if let Some(ticks) = &mut ticks {
             tokio::select! {

@@ -10,7 +10,7 @@ use eddy_record::{Position, RawRecord};
 use crate::checkpoint::Watermark;
 
 /// Records that wait for their second to pass, at most; beyond it they go on without the rest.
-const MAX_HELD_RECORDS: usize = 100_000;
+pub(crate) const MAX_HELD_RECORDS: usize = 100_000;
 /// Their payload bytes, at most.
 const MAX_HELD_BYTES: usize = 64 << 20;
 const SECOND_MS: i64 = 1000;

@@ -14,6 +14,7 @@
 mod checkpoint;
 mod counters;
 pub mod embedded;
+mod in_process;
 mod input;
 mod outputs;
 mod parts;
@@ -22,6 +23,7 @@ mod prefetch;
 mod settings;
 mod slate;
 mod telemetry;
+mod validate;
 mod worker;
 
 pub use counters::{Counters, PartitionStatus, Totals};

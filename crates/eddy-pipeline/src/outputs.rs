@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use eddy_record::{DeadLetter, ScoredRecord, Stage};
 use eddy_stream::{DeadLetterSink, Sink, StreamError};
-use futures::future::try_join_all;
+use futures::future::join_all;
+
+/// Letters written at once: each may carry a whole payload.
+const MAX_LETTERS_A_WRITE: usize = 100;
 
 /// The sinks of a pipeline and its dead letters.
 #[derive(Clone)]
@@ -41,7 +44,10 @@ impl Outputs {
         let Step { rows, origins, mut letters } = step;
         let mut refused: BTreeMap<usize, String> = BTreeMap::new();
         if !rows.is_empty() {
-            let answers = try_join_all(self.sinks.iter().map(|sink| sink.write(&rows))).await?;
+            // All answers are waited for: what one sink is still writing while another has failed
+            // must not overlap with the replay.
+            let answers = join_all(self.sinks.iter().map(|sink| sink.write(&rows))).await;
+            let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
             for (sink, rejected) in self.sinks.iter().zip(answers) {
                 for rejected in rejected {
                     let reasons = refused.entry(rejected.row_idx).or_default();
@@ -56,8 +62,8 @@ impl Outputs {
             rows[row_idx].write_json(&mut raw);
             letters.push(DeadLetter { reason, raw: raw.into(), ..origins[row_idx].clone() });
         }
-        if !letters.is_empty() {
-            self.dead_letters.write(&letters).await?;
+        for some in letters.chunks(MAX_LETTERS_A_WRITE) {
+            self.dead_letters.write(some).await?;
         }
         let dead = letters.iter().map(|letter| letter.stage).collect();
         Ok(Settled { delivered, dead })

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use eddy_detect::Detector;
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_kinesis::{KinesisSource, client};
 use eddy_record::{Decoder, Schema};
@@ -34,6 +35,9 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
         .load()
         .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
     let (schema, decoder) = decoder(schema, settings)?;
+    Detector::new(&settings.detector, Arc::clone(&schema)).map_err(|error| {
+        StreamError::fatal("the detector's settings are refused").with_source(error)
+    })?;
     let mut index = None;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     for sink in &settings.sinks {

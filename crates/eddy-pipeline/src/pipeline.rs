@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, MODEL_PREFIX, load_fingerprint};
-use crate::counters::{Counters, PartitionStatus};
+use crate::counters::Counters;
 use crate::input::Input;
 use crate::outputs::Outputs;
 use crate::prefetch::Prefetch;
@@ -25,8 +25,9 @@ use crate::worker::{Rest, Stop, Worker};
 /// How often the partitions are listed again while all is well.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
 /// The pause before a failed partition starts again: doubled by every failure up to the longest,
-/// and short again once it has committed.
+/// and short again once it has worked for a while.
 const RESTART_PAUSE: Duration = Duration::from_millis(250);
+const WORKED_WELL: Duration = Duration::from_secs(60);
 const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
 /// Where a stream's first listing is kept, beside its partitions' states.
 const STREAM_STATE: &str = "_stream";
@@ -72,10 +73,18 @@ impl Pipeline {
             workers: JoinSet::new(),
             started: HashSet::new(),
             finished: HashSet::new(),
+            resting: HashSet::new(),
             pauses: HashMap::new(),
             inheriting: Arc::default(),
         };
-        let result = run.supervise().await;
+        let mut aborted = run.stop.clone();
+        let result = tokio::select! {
+            result = run.supervise() => result,
+            Ok(_) = aborted.wait_for(|stop| *stop == Stop::Abort) => Err(StreamError::fatal(
+                "stopped before everything that was read was settled; the rest is read again at \
+                 the next start",
+            )),
+        };
         run.workers.shutdown().await;
         result
     }
@@ -87,19 +96,15 @@ impl Pipeline {
         stream: &StreamIdentity,
     ) -> Result<HashSet<PartitionId>, StreamError> {
         let state = self.state.open(&stream.name, &PartitionId::new(STREAM_STATE)).await?;
-        let identity = stream.to_string();
-        let saved = state.get(FIRST_LISTING).await?;
-        let saved: Option<(String, Vec<PartitionId>)> =
-            saved.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let listing = match saved {
-            Some((of, listing)) if of == identity => listing,
+        let listing = match load_listing(state.as_ref()).await? {
+            Some((of, listing)) if of == *stream => listing,
             earlier => {
                 if let Some((of, _)) = earlier {
-                    tracing::info!(stream = %identity, earlier = %of, "the stream was created anew: reading starts at its beginning, models are kept");
+                    tracing::info!(%stream, earlier = %of, "the stream was created anew: reading starts at its beginning, models are kept");
                 }
                 let listing: Vec<PartitionId> =
                     self.source.partitions().await?.into_iter().map(|p| p.id).collect();
-                let value = serde_json::to_vec(&(&identity, &listing)).expect("plain data");
+                let value = serde_json::to_vec(&(stream, &listing)).expect("plain data");
                 let change = StateChange { key: FIRST_LISTING.into(), value: Some(value.into()) };
                 state.commit(vec![change]).await?;
                 listing
@@ -110,8 +115,26 @@ impl Pipeline {
     }
 }
 
-/// A partition that came to rest, or failed.
-type Ended = (Partition, Result<Rest, StreamError>);
+/// The stream that was last seen under this name.
+pub(crate) async fn last_identity(
+    state: &dyn StateStore,
+    stream_name: &str,
+) -> Result<Option<StreamIdentity>, StreamError> {
+    let state = state.open(stream_name, &PartitionId::new(STREAM_STATE)).await?;
+    let listing = load_listing(state.as_ref()).await?;
+    state.close().await?;
+    Ok(listing.map(|(stream, _)| stream))
+}
+
+async fn load_listing(
+    state: &dyn PartitionState,
+) -> Result<Option<(StreamIdentity, Vec<PartitionId>)>, StreamError> {
+    let saved = state.get(FIRST_LISTING).await?;
+    Ok(saved.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// A partition that came to rest, or failed, and when it had started.
+type Ended = (Partition, Instant, Result<Rest, StreamError>);
 
 /// A pipeline at work.
 struct Run {
@@ -123,6 +146,8 @@ struct Run {
     // At work, or waiting to start again.
     started: HashSet<PartitionId>,
     finished: HashSet<PartitionId>,
+    // Drained or told to stop, not at their end: their children do not start.
+    resting: HashSet<PartitionId>,
     pauses: HashMap<PartitionId, Duration>,
     // Opening a state fences its owner: children take turns at their parent's.
     inheriting: Arc<Mutex<()>>,
@@ -152,7 +177,7 @@ impl Run {
     async fn start_ready(&mut self) -> Result<bool, StreamError> {
         let listed = match self.pipeline.source.partitions().await {
             Ok(listed) => listed,
-            Err(error) if error.kind() == ErrorKind::Retry && !self.started.is_empty() => {
+            Err(error) if error.kind() == ErrorKind::Retry && self.has_begun() => {
                 tracing::warn!(error = %error, "cannot list the partitions; trying again later");
                 return Ok(false);
             }
@@ -161,7 +186,9 @@ impl Run {
         let ids: HashSet<&PartitionId> = listed.iter().map(|partition| &partition.id).collect();
         let mut all_finished = true;
         for partition in &listed {
-            if self.finished.contains(&partition.id) {
+            let rests = |id| self.resting.contains(id);
+            let done = self.finished.contains(&partition.id) || rests(&partition.id);
+            if done || partition.parents.iter().any(rests) {
                 continue;
             }
             all_finished = false;
@@ -174,6 +201,10 @@ impl Run {
             }
         }
         Ok(all_finished)
+    }
+
+    fn has_begun(&self) -> bool {
+        !self.started.is_empty() || !self.finished.is_empty()
     }
 
     fn spawn(&mut self, partition: Partition, pause: Duration) {
@@ -190,15 +221,16 @@ impl Run {
             if !pause.is_zero() {
                 let stopped = stop.wait_for(|stop| *stop == Stop::Now);
                 if tokio::time::timeout(pause, stopped).await.is_ok() {
-                    return (partition, Ok(Rest::Stopped));
+                    return (partition, Instant::now(), Ok(Rest::Stopped));
                 }
             }
+            let start_of_work = Instant::now();
             let worked = work(&pipeline, stream, &partition, start, stop, &inheriting).await;
-            (partition, worked)
+            (partition, start_of_work, worked)
         });
     }
 
-    fn ended(&mut self, (partition, worked): Ended) -> Result<(), StreamError> {
+    fn ended(&mut self, (partition, start, worked): Ended) -> Result<(), StreamError> {
         match worked {
             Ok(Rest::Finished) => {
                 tracing::info!(partition = %partition.id, "the partition has ended and is settled");
@@ -207,11 +239,14 @@ impl Run {
                 Ok(())
             }
             Ok(Rest::Stopped) => {
-                // Drained, or told to stop: either way it is not started again.
-                self.finished.insert(partition.id);
+                self.started.remove(&partition.id);
+                self.resting.insert(partition.id);
                 Ok(())
             }
             Err(error) if error.kind() == ErrorKind::Retry && *self.stop.borrow() != Stop::Now => {
+                if start.elapsed() > WORKED_WELL {
+                    self.pauses.remove(&partition.id);
+                }
                 let pause = self.pauses.entry(partition.id.clone()).or_insert(RESTART_PAUSE);
                 let now = *pause;
                 *pause = (now * 2).min(LONGEST_RESTART_PAUSE);
@@ -277,7 +312,7 @@ async fn work(
         checkpoint.rowtime_ms,
         checkpoint.watermark.clone(),
     );
-    pipeline.counters.set_partition(&partition.id, PartitionStatus::default());
+    pipeline.counters.update_partition(&partition.id, |_| {});
     tracing::info!(partition = %partition.id, ?start, "reading");
     let mut worker = Worker {
         partition: partition.id.clone(),

@@ -311,7 +311,11 @@ impl Settings {
     /// # Errors
     /// The file cannot be read or is not such a file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        Self::parse(&read(path)?, &path.display().to_string())
+        let settings = Self::parse(&read(path)?, &path.display().to_string())?;
+        match settings.missing_file() {
+            None => Ok(settings),
+            Some(reason) => Err(SettingsError::Invalid { reason }),
+        }
     }
 
     /// Reads the text of a settings file; `path` is named in errors.
@@ -320,24 +324,20 @@ impl Settings {
     /// The text is not such a file.
     pub fn parse(text: &str, path: &str) -> Result<Self, SettingsError> {
         let malformed = |reason| SettingsError::Malformed { path: path.to_owned(), reason };
-        let mut settings: Self =
-            toml::from_str(text).map_err(|error| malformed(error.to_string()))?;
+        // The parser's own text shows the line, in which a secret may stand.
+        let mut settings: Self = toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+            malformed(format!("line {line}: {}", error.message()))
+        })?;
         if settings.sinks.is_empty() {
             return Err(malformed("[[sinks]] must name at least one sink".to_owned()));
         }
         if let SourceSettings::Kinesis { start, .. } = &settings.source {
             settings.pipeline.start = start.clone();
         }
-        let threshold = settings.pipeline.threshold;
-        if !(threshold.is_finite() && threshold > 0.0) {
-            return Err(malformed(format!(
-                "pipeline.threshold must be above 0, found {threshold}"
-            )));
-        }
-        for sink in &settings.sinks {
-            if let SinkSettings::OpenSearch(sink) = sink {
-                sink.validate().map_err(|error| malformed(format!("opensearch sink: {error}")))?;
-            }
+        if let Some(problem) = settings.problem() {
+            return Err(malformed(problem));
         }
         Ok(settings)
     }

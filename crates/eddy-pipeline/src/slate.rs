@@ -22,6 +22,10 @@ const MEMTABLE_BYTES: usize = 8 << 20;
 const GARBAGE_INTERVAL: Duration = Duration::from_secs(60);
 const GARBAGE_MIN_AGE: Duration = Duration::from_secs(120);
 
+/// How long opening, committing and closing may take. slatedb waits for ever where a disk is full or
+/// a store is away; an operator should hear of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Partitions' states in one object store.
 ///
 /// A commit is one atomic write to the database's log, durable when it returns (with fsync in a
@@ -71,11 +75,8 @@ impl StateStore for SlateStateStore {
             }),
             ..Settings::default()
         };
-        let db = Db::builder(path, Arc::clone(&self.objects))
-            .with_settings(settings)
-            .build()
-            .await
-            .map_err(|error| failed("open", error))?;
+        let db = Db::builder(path, Arc::clone(&self.objects)).with_settings(settings);
+        let db = patiently("open", db.build()).await?;
         Ok(Box::new(SlateState { db }))
     }
 }
@@ -108,15 +109,29 @@ impl PartitionState for SlateState {
                 None => batch.delete(key),
             }
         }
-        self.db.write(batch).await.map_err(|error| failed("write", error))?;
-        self.db.flush().await.map_err(|error| failed("write", error))
+        patiently("write", async {
+            self.db.write(batch).await?;
+            self.db.flush().await
+        })
+        .await
     }
 
     async fn close(self: Box<Self>) -> Result<(), StreamError> {
-        match self.db.close().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(failed("close", error)),
-        }
+        patiently("close", self.db.close()).await
+    }
+}
+
+/// Waits for an operation, but not for ever.
+async fn patiently<T>(
+    doing: &str,
+    operation: impl Future<Output = Result<T, slatedb::Error>>,
+) -> Result<T, StreamError> {
+    match tokio::time::timeout(PATIENCE, operation).await {
+        Ok(done) => done.map_err(|error| failed(doing, error)),
+        Err(_) => Err(StreamError::retry(format!(
+            "cannot {doing} a partition's state within {} s: is the disk full, or the store away?",
+            PATIENCE.as_secs()
+        ))),
     }
 }
 
@@ -133,6 +148,9 @@ fn failed(doing: &str, error: slatedb::Error) -> StreamError {
 
 #[cfg(test)]
 mod tests {
+    use object_store::memory::InMemory;
+    use object_store::throttle::{ThrottleConfig, ThrottledStore};
+
     use super::*;
 
     fn set(key: &'static str, value: &'static str) -> StateChange {
@@ -155,6 +173,19 @@ mod tests {
         assert_eq!(state.get(b"position").await.expect("reads"), Some("7".into()));
         let models = state.scan(b"model/").await.expect("reads");
         assert_eq!(models, [(Bytes::from("model/b"), Bytes::from("2"))]);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_an_error_that_can_pass() {
+        let objects = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+        let store = SlateStateStore { objects: Arc::clone(&objects) as Arc<dyn ObjectStore> };
+        let state = store.open("s", &PartitionId::new("p")).await.expect("opens");
+        state.commit(vec![set("k", "1")]).await.expect("commits");
+        objects.config_mut(|config| config.wait_put_per_call = Duration::from_secs(1 << 20));
+        tokio::time::pause();
+        let error = state.commit(vec![set("k", "2")]).await.expect_err("hangs");
+        assert_eq!(error.kind(), ErrorKind::Retry);
+        assert!(error.to_string().contains("is the disk full"), "{error}");
     }
 
     #[tokio::test]

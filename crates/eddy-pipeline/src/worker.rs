@@ -10,12 +10,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, fingerprint_change, model_key};
-use crate::counters::{Counters, PartitionStatus, Totals};
-use crate::input::{Input, Timed, end_of, second};
+use crate::counters::{Counters, Totals};
+use crate::input::{Input, MAX_HELD_RECORDS, Timed, end_of, second};
 use crate::outputs::{Outputs, Step};
 use crate::prefetch::{PREFETCH_BATCHES, Prefetch};
 use crate::settings::{OnUnreadableModel, PipelineSettings};
 
+/// Rows and letters settled together at most, so that a payload or a read that holds very many does
+/// not make as many wait in memory. Rows ordered within their second wait for it: see `input.rs`.
+const MAX_STEP_ROWS: usize = 20_000;
 /// Records decoded and scored before other tasks of the thread get their turn: a few milliseconds.
 const RECORDS_A_TURN: usize = 256;
 
@@ -29,6 +32,8 @@ pub enum Stop {
     Drained,
     /// When what has been read is settled.
     Now,
+    /// At once: what is not committed will be read again.
+    Abort,
 }
 
 /// How a partition came to rest, everything read so far being settled and committed.
@@ -110,14 +115,10 @@ impl Worker {
             totals.payloads += payloads;
             totals.bytes += bytes;
         });
-        self.counters.set_partition(
-            &self.partition,
-            PartitionStatus {
-                behind_ms: batch.behind_ms,
-                models: self.detector.n_models(),
-                model_bytes: self.detector.size_bytes(),
-            },
-        );
+        self.counters.update_partition(&self.partition, |status| {
+            status.behind_ms = batch.behind_ms;
+            status.models = self.detector.n_models();
+        });
         let mut ready = self.input.push(batch.records);
         let released = batch.watermark_ms.and_then(|ms| self.input.releases(ms));
         if let Some(watermark) = released {
@@ -132,15 +133,39 @@ impl Worker {
 
     /// Decodes, scores and delivers records; when it returns they are settled.
     async fn process(&mut self, records: Vec<Timed>) -> Result<(), StreamError> {
-        let Some((position, rowtime_ms)) = end_of(&records) else { return Ok(()) };
+        let most_rows =
+            if self.settings.order.is_per_second() { MAX_HELD_RECORDS } else { MAX_STEP_ROWS };
         let mut step = Step::default();
         let mut totals = Totals::default();
+        let mut unsettled = &records[..];
+        let mut n_scored = 0;
         for turn in records.chunks(RECORDS_A_TURN) {
             for timed in turn {
                 self.score(timed, &mut step, &mut totals).await?;
+                n_scored += 1;
+                if step.rows.len() + step.letters.len() >= most_rows || self.detector.is_crowded() {
+                    let (settling, rest) = unsettled.split_at(n_scored);
+                    (unsettled, n_scored) = (rest, 0);
+                    self.settle(settling, std::mem::take(&mut step), std::mem::take(&mut totals))
+                        .await?;
+                    if self.detector.is_crowded() {
+                        self.commit().await?;
+                    }
+                }
             }
             tokio::task::yield_now().await;
         }
+        self.settle(unsettled, step, totals).await
+    }
+
+    /// Delivers what was made of `records`.
+    async fn settle(
+        &mut self,
+        records: &[Timed],
+        mut step: Step,
+        mut totals: Totals,
+    ) -> Result<(), StreamError> {
+        let Some((position, rowtime_ms)) = end_of(records) else { return Ok(()) };
         if self.settings.order.is_per_second() {
             sort_within_seconds(&mut step, self.detector.score_idx());
         }
@@ -173,6 +198,7 @@ impl Worker {
         self.decoder.decode(&timed.raw.data, &mut decoded);
         totals.decode_ns += nanoseconds(start);
         totals.clamped += u64::from(timed.clamped);
+        let n_letters = step.letters.len();
         if decoded.is_empty() {
             // An empty array holds no record, and still must not be silently gone.
             step.letters.push(DeadLetter {
@@ -188,6 +214,9 @@ impl Worker {
         }
         for (output_idx, record) in decoded.into_iter().enumerate() {
             let output_idx = u32::try_from(output_idx).unwrap_or(u32::MAX);
+            // One payload may make very many letters: only its first carries it.
+            let has_letter = step.letters.len() > n_letters;
+            let payload = || if has_letter { Bytes::new() } else { timed.raw.data.clone() };
             let letter = |stage, reason: String, raw: Bytes| DeadLetter {
                 stream: self.checkpoint.stream.clone(),
                 partition: self.partition.clone(),
@@ -201,8 +230,7 @@ impl Worker {
             let record: Record = match record {
                 Ok(record) => record,
                 Err(error) => {
-                    let raw = timed.raw.data.clone();
-                    step.letters.push(letter(Stage::Decode, error.to_string(), raw));
+                    step.letters.push(letter(Stage::Decode, error.to_string(), payload()));
                     continue;
                 }
             };
@@ -226,11 +254,10 @@ impl Worker {
             let scored = match scored {
                 Ok(scored) => scored,
                 Err(error) => {
-                    let raw = timed.raw.data.clone();
                     step.letters.push(DeadLetter {
                         stage: Stage::Detect,
                         reason: error.to_string(),
-                        raw,
+                        raw: payload(),
                         ..origin
                     });
                     continue;
@@ -275,6 +302,11 @@ impl Worker {
         changes.push(self.checkpoint.change());
         self.state.commit(changes).await?;
         self.detector.evict();
+        self.counters.update_partition(&self.partition, |status| {
+            status.models = self.detector.n_models();
+            status.model_bytes = self.detector.size_bytes();
+            status.settled = self.checkpoint.position.clone();
+        });
         self.counters.update(|totals| {
             totals.commits += 1;
             totals.commit_ns += nanoseconds(start);

@@ -82,6 +82,7 @@ pub struct DeadLetter {
     pub stage: Stage,
     /// Why, in a sentence that names the column where there is one.
     pub reason: String,
-    /// The payload as it came (for [`Stage::Deliver`] the row as JSON).
+    /// The payload as it came (for [`Stage::Deliver`] the row as JSON); empty in all but the first
+    /// letter of one payload.
     pub raw: Bytes,
 }

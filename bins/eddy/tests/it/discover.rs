@@ -50,6 +50,30 @@ fn settings_that_cannot_be_used_are_refused_with_the_place() {
         (&format!("{good}[schema]\ninput_schema = \"/no/such/file\"\n"), "/no/such/file"),
         (&good.replace("\"stdout\"", "\"opensearch\"\nurl = \"x\""), "url"),
         (&good.replace("\"stdout\"", "\"firehose\"\ndelivery_steram = \"x\""), "delivery_steram"),
+        (&good.replace("\"stdout\"", "\"firehose\"\ndelivery_stream = \"\""), "delivery_stream"),
+        (&good.replace("\"stdin\"", "\"file\"\npath = \"/no/such/input\""), "/no/such/input"),
+        (&good.replace("\"stdin\"", "\"kinesis\"\nstream = \"\""), "source.stream"),
+        (
+            &good.replace("\"stdin\"", "\"kinesis\"\nstream = \"s\"\nread = { max_records = 0 }"),
+            "max_records",
+        ),
+        (
+            &good.replace(
+                "\"stdin\"",
+                "\"kinesis\"\nstream = \"s\"\nconnection = { endpoint_url = \"x\" }",
+            ),
+            "endpoint_url",
+        ),
+        (&format!("{good}[page]\n"), "index"),
+        (&format!("{good}[pipeline]\ncommit_records = 0\n"), "commit_records"),
+        (
+            &format!(
+                "dead_letters = \"rows\"\n{good}[[sinks]]\ntype = \"file\"\npath = \"./rows\"\n"
+            ),
+            "two uses",
+        ),
+        (&good.replace("\"stdout\"", "\"opensearch\"\nurl = \"http://u:hunter2@x\""), "use auth"),
+        (&format!("{good}url = \"http://u:hunter2@x\" oops\n"), "line 5"),
         ("source = 1 =", "settings.toml"),
     ] {
         std::fs::write(&file, text).expect("written");
@@ -57,7 +81,7 @@ fn settings_that_cannot_be_used_are_refused_with_the_place() {
         assert!(said.contains(says), "{text}\n{said}");
         let output = eddy(&["run", path], "");
         assert!(!output.status.success(), "{text}");
-        assert!(!said.contains("panicked"), "{said}");
+        assert!(!said.contains("panicked") && !said.contains("hunter2"), "{said}");
     }
     assert!(complaint(&["check", "no-such.toml"], "").contains("no-such.toml"));
 }

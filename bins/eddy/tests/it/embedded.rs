@@ -86,6 +86,20 @@ fn a_kill_loses_nothing_delivered_and_keeps_the_models() {
 }
 
 #[test]
+fn starts_within_one_second_write_no_document_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let readings = readings(12);
+    for (which, piece) in (1..).zip(readings.chunks(3)) {
+        let eddy = Embedded::start(folder.path(), &["--no-sensors"]);
+        put(&eddy.kinesis, piece);
+        eddy.wait_for(which * 3);
+        eddy.kill();
+    }
+    let eddy = Embedded::start(folder.path(), &["--no-sensors"]);
+    assert_eq!(eddy.count(), 12);
+}
+
+#[test]
 fn ctrl_c_settles_what_the_stream_holds_saves_the_models_and_prints_the_counters() {
     let folder = tempfile::tempdir().expect("a folder");
     let readings = readings(2000);

@@ -260,3 +260,60 @@ async fn models_beyond_the_limit_are_written_out_and_read_back() {
     run(pipeline).await.expect("runs");
     assert_eq!(tight.json(), roomy.json());
 }
+
+#[tokio::test]
+async fn a_payload_of_very_many_bad_records_is_kept_once() {
+    let world = World::default();
+    let payload = format!("[{}]", vec!["1"; 50_000].join(","));
+    let records = vec![raw(0, &payload), raw(1, "{\"iotName\":\"s\",\"iotValue\":15}")];
+    let one = source(10).with_partition(partition("p", &[]), records);
+    run(world.pipeline(Arc::new(one), eager())).await.expect("runs");
+    let letters = world.letters.letters();
+    assert_eq!(letters.len(), 50_000);
+    assert_eq!(letters[0].raw, payload);
+    assert!(letters[1..].iter().all(|letter| letter.raw.is_empty() && !letter.reason.is_empty()));
+    assert_eq!(world.json().len(), 1);
+}
+
+#[tokio::test]
+async fn many_new_models_are_written_out_before_the_next_commit_is_due() {
+    let world = World::default();
+    let reading = |n: u64| raw(n, &format!("{{\"iotName\":\"s{n}\",\"iotValue\":15}}"));
+    let all = source(1000).with_partition(partition("p", &[]), (0..1000).map(reading).collect());
+    let late = PipelineSettings { commit_records: 1 << 40, commit_interval_ms: 1 << 40, ..eager() };
+    let mut pipeline = world.pipeline(Arc::new(all), late);
+    pipeline.detector.max_models = 10;
+    run(pipeline).await.expect("runs");
+    assert_eq!(world.json().len(), 1000);
+    // 10 models may stay, 79 at most wait to be written out.
+    let commits = world.counters.totals().commits;
+    assert!((13..=20).contains(&commits), "{commits}");
+}
+
+/// Never answers.
+struct Hanging;
+
+#[async_trait]
+impl Sink for Hanging {
+    fn name(&self) -> &str {
+        "hanging"
+    }
+
+    async fn write(&self, _: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_second_word_stops_a_pipeline_whose_sink_hangs_and_nothing_is_lost() {
+    let world = World::default();
+    let all = || source(10).with_partition(partition("p", &[]), readings(0..100));
+    let (tell, stop) = tokio::sync::watch::channel(eddy_pipeline::Stop::No);
+    let hanging = world.pipeline_to(Arc::new(all()), Arc::new(Hanging), eager());
+    let running = tokio::spawn(hanging.run(stop));
+    tell.send(eddy_pipeline::Stop::Abort).expect("running");
+    let error = running.await.expect("no panic").expect_err("stopped at once");
+    assert!(error.to_string().contains("read again"), "{error}");
+    run(world.pipeline(Arc::new(all()), eager())).await.expect("runs");
+    assert_eq!(world.json().len(), 100);
+}

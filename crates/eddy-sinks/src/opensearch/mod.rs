@@ -79,10 +79,10 @@ impl OpenSearchSink {
                 Answer::Fatal(error) => return Err(error),
             };
             if pause.failing_for() >= give_up_after {
-                let context = format!("{} keeps failing", self.service.shown_url());
+                let context = format!("{} keeps failing", self.settings.url);
                 return Err(StreamError::retry(context).with_source(reason));
             }
-            tracing::debug!(url = self.service.shown_url(), reason, "sending again");
+            tracing::debug!(url = self.settings.url, reason, "sending again");
             pause.wait().await;
         }
         Ok(())

@@ -23,8 +23,6 @@ pub(super) struct Service {
     http: Client,
     signer: Signer,
     bulk_url: String,
-    // The address without what may be secret in it.
-    shown_url: String,
     write_as: WriteAs,
 }
 
@@ -38,21 +36,12 @@ impl Service {
             .redirect(Policy::none())
             .build()
             .map_err(|error| StreamError::fatal("cannot make an HTTP client").with_source(error))?;
-        let mut shown = reqwest::Url::parse(&settings.url)
-            .map_err(|error| StreamError::fatal("url cannot be read").with_source(error))?;
-        // Both fail only for addresses that cannot have them.
-        let _ = (shown.set_password(None), shown.set_username(""));
         Ok(Self {
             http,
             signer: Signer::new(&settings.auth).await?,
             bulk_url: format!("{}/_bulk", settings.url.trim_end_matches('/')),
-            shown_url: shown.to_string(),
             write_as: settings.write_as,
         })
-    }
-
-    pub(super) fn shown_url(&self) -> &str {
-        &self.shown_url
     }
 
     /// Sends documents once.
@@ -81,7 +70,7 @@ impl Service {
 
 /// The answer's status and body.
 async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), String> {
-    // The address may hold a password: it stays out of messages.
+    // The caller names the address.
     let said = |error: reqwest::Error| {
         let error = error.without_url();
         let mut said = error.to_string();

@@ -151,9 +151,17 @@ impl OpenSearchSettings {
     pub fn validate(&self) -> Result<(), StreamError> {
         let refused = |what: String| Err(StreamError::fatal(what));
         let url = reqwest::Url::parse(&self.url);
-        if !url.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
+        if !url.as_ref().is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        {
             return refused(
                 "url must be such as https://search.example.com:9200 (http or https)".to_owned(),
+            );
+        }
+        if url.is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            return refused(
+                "url holds a name or a password: use auth, which takes them from the \
+                            environment"
+                    .to_owned(),
             );
         }
         let forbidden = [' ', '"', '*', '\\', '<', '|', ',', '>', '/', '?', '#', ':'];

@@ -135,13 +135,12 @@ async fn patience_has_an_end_and_the_partition_starts_again() {
     let settings = OpenSearchSettings {
         give_up_after_ms: 200,
         // Nothing listens there: the port is reserved.
-        ..OpenSearchSettings::new("http://user:hunter2@127.0.0.1:1")
+        ..OpenSearchSettings::new("http://127.0.0.1:1")
     };
     let sink = OpenSearchSink::open(&settings).await.expect("good settings");
     let error = sink.write(&rows(1)).await.expect_err("away");
     assert_eq!(error.kind(), ErrorKind::Retry);
-    let cause = std::error::Error::source(&error).expect("a cause").to_string();
-    assert!(!format!("{error} {cause}").contains("hunter2"), "{error} {cause}");
+    assert!(error.to_string().contains("http://127.0.0.1:1"), "{error}");
 }
 
 #[tokio::test]
@@ -168,6 +167,7 @@ async fn settings_that_cannot_work_are_refused_by_name() {
     for (settings, field) in [
         (with(|s| s.url = "ftp://x".to_owned()), "url"),
         (with(|s| s.url = "search.example.com".to_owned()), "url"),
+        (with(|s| s.url = "http://user:hunter2@127.0.0.1".to_owned()), "use auth"),
         (with(|s| s.index = "Upper".to_owned()), "index"),
         (with(|s| s.index = String::new()), "index"),
         (with(|s| s.max_request_bytes = 0), "max_request_bytes"),
@@ -181,6 +181,7 @@ async fn settings_that_cannot_work_are_refused_by_name() {
         let error = OpenSearchSink::open(&settings).await.err().expect("refused");
         assert_eq!(error.kind(), ErrorKind::Fatal);
         assert!(error.to_string().contains(field), "{field}: {error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }
 

@@ -1,0 +1,129 @@
+//! What is wrong with settings that read well, each by its field.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use eddy_kinesis::ConnectionSettings;
+
+use crate::settings::{Settings, SinkSettings, SourceSettings};
+
+impl Settings {
+    /// The first thing that cannot work, if there is one.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.source_problem()
+            .or_else(|| self.pipeline_problem())
+            .or_else(|| self.sinks.iter().find_map(sink_problem))
+            .or_else(|| self.shared_file())
+            .or_else(|| self.page_problem())
+    }
+
+    /// A file that must be there and is not.
+    pub(crate) fn missing_file(&self) -> Option<String> {
+        match &self.source {
+            SourceSettings::File { path, .. } if !path.exists() => {
+                Some(format!("source.path: there is no file {}", path.display()))
+            }
+            _ => None,
+        }
+    }
+
+    fn source_problem(&self) -> Option<String> {
+        match &self.source {
+            SourceSettings::Kinesis { stream, connection, read, .. } => {
+                if stream.is_empty() {
+                    return Some("source.stream is empty: name a stream or its ARN".to_owned());
+                }
+                if !(1..=10_000).contains(&read.max_records) {
+                    let found = read.max_records;
+                    return Some(format!(
+                        "source.read.max_records must be within 1..=10000, found {found}"
+                    ));
+                }
+                if read.watermark_slack_ms < 0 {
+                    let found = read.watermark_slack_ms;
+                    return Some(format!(
+                        "source.read.watermark_slack_ms must be at least 0, found {found}"
+                    ));
+                }
+                endpoint_problem("source", connection)
+            }
+            SourceSettings::File { .. } | SourceSettings::Stdin { .. } => None,
+        }
+    }
+
+    fn pipeline_problem(&self) -> Option<String> {
+        let threshold = self.pipeline.threshold;
+        if !(threshold.is_finite() && threshold > 0.0) {
+            return Some(format!("pipeline.threshold must be above 0, found {threshold}"));
+        }
+        for (field, value) in [
+            ("pipeline.commit_records", self.pipeline.commit_records),
+            ("pipeline.commit_interval_ms", self.pipeline.commit_interval_ms),
+            ("schema.max_record_bytes", self.schema.max_record_bytes.unwrap_or(1) as u64),
+        ] {
+            if value == 0 {
+                return Some(format!("{field} must be at least 1, found 0"));
+            }
+        }
+        None
+    }
+
+    /// A file that two parts would write, or that is read and written.
+    fn shared_file(&self) -> Option<String> {
+        let mut files = HashSet::new();
+        let sinks = self.sinks.iter().filter_map(|sink| match sink {
+            SinkSettings::File { path, .. } | SinkSettings::Index { path } => Some(path),
+            _ => None,
+        });
+        let source = match &self.source {
+            SourceSettings::File { path, .. } => Some(path),
+            _ => None,
+        };
+        sinks.chain([&self.dead_letters, &self.state.path]).chain(source).find_map(|path| {
+            let twice = !files.insert(resolved(path));
+            twice.then(|| {
+                format!("{} has two uses: source, sinks, dead_letters and state need files of their own", path.display())
+            })
+        })
+    }
+
+    fn page_problem(&self) -> Option<String> {
+        self.page.as_ref()?;
+        let shows = self.sinks.iter().any(|sink| matches!(sink, SinkSettings::Index { .. }));
+        (!shows).then(|| "[page] shows an index: add a sink of type index".to_owned())
+    }
+}
+
+fn sink_problem(sink: &SinkSettings) -> Option<String> {
+    match sink {
+        SinkSettings::OpenSearch(sink) => {
+            sink.validate().err().map(|error| format!("opensearch sink: {error}"))
+        }
+        SinkSettings::Firehose(sink) if sink.delivery_stream.is_empty() => {
+            Some("firehose sink: delivery_stream is empty".to_owned())
+        }
+        SinkSettings::Firehose(sink) => endpoint_problem("firehose sink", &sink.connection),
+        _ => None,
+    }
+}
+
+fn endpoint_problem(part: &str, connection: &ConnectionSettings) -> Option<String> {
+    let url = connection.endpoint_url.as_ref()?;
+    let good = ["http://", "https://"].iter().any(|scheme| {
+        url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    });
+    (!good).then(|| format!("{part}: endpoint_url must be such as http://127.0.0.1:4567"))
+}
+
+/// The path as others name it, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (path.canonicalize(), folder.canonicalize(), path.file_name()) {
+        (Ok(whole), ..) => whole,
+        (_, Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
