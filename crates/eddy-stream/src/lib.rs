@@ -6,7 +6,8 @@
 //! - [`Sink`] takes rows and returns only when they are durable, or says which it refuses for good.
 //! - [`StateStore`] keeps a partition's position and models; a commit is atomic, and an owner that
 //!   has lost the partition cannot commit.
-//! - [`Clock`] tells the time, so that a test can; [`Backoff`] is the wait between two attempts.
+//! - [`Clock`] tells the time, so that a test can; [`Backoff`] is the wait between two attempts,
+//!   and [`FailureLog`] says when it is time to warn that they keep failing.
 //!
 //! Data flows from source to sink; nothing flows back but the knowledge that a write is durable.
 //! This crate names no service: implementations for files, standard input and memory are here,
@@ -15,6 +16,7 @@
 mod backoff;
 mod clock;
 mod error;
+mod failure_log;
 mod files;
 mod lines;
 mod memory;
@@ -25,6 +27,7 @@ mod state;
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StreamError};
+pub use failure_log::FailureLog;
 pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};
 pub use lines::{FileSource, InputSource};
 pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
