@@ -62,6 +62,12 @@ impl ForestSettings {
         self.n_dims * self.shingle_size
     }
 
+    /// Up to how many leaves below a node its box is put together from them.
+    #[expect(clippy::unused_self, reason = "to depend on the dimensions")]
+    pub(crate) fn boxless(&self) -> u32 {
+        1
+    }
+
     /// The decay in force.
     pub(crate) fn decay_rate(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "at most 65 536")]

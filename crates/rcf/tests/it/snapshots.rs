@@ -70,7 +70,7 @@ fn a_change_with_a_fitting_checksum_never_breaks_the_forest() {
 fn other_bytes_and_newer_versions_are_told_apart() {
     assert_eq!(Forest::from_bytes(b"{}").err(), Some(SnapshotError::NotASnapshot));
     let mut newer = snapshot();
-    newer[4] = 2;
-    let expected = SnapshotError::Version { supported: 1, actual: 2 };
+    newer[4] = 3;
+    let expected = SnapshotError::Version { supported: 2, actual: 3 };
     assert_eq!(Forest::from_bytes(&newer).err(), Some(expected));
 }
