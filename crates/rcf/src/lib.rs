@@ -54,6 +54,7 @@ mod forest;
 mod kernel;
 mod layout;
 mod level;
+mod line;
 mod math;
 mod points;
 mod random;

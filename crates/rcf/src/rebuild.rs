@@ -123,6 +123,30 @@ impl<L: Layout> Trees<L> {
                 return false;
             }
         }
+        if self.lines.are_kept() {
+            self.fill_line(tree);
+        }
         true
+    }
+
+    /// Puts the leaves of a new tree into its line.
+    fn fill_line(&mut self, tree: usize) {
+        let mut open = vec![(self.heads[tree].root, 0, None)];
+        if self.heads[tree].root == EMPTY {
+            return;
+        }
+        let mut n_leaves = 0;
+        // From the lowest leaf to the highest; with each the cut to its left.
+        while let Some((at, depth, cut)) = open.pop() {
+            if Self::is_leaf(at) {
+                let cut = cut.map(|cut| (n_leaves - 1, cut));
+                self.lines.insert(tree, n_leaves, at & !L::LEAF, depth, cut, 0..0);
+                n_leaves += 1;
+            } else {
+                let node = self.nodes[self.place(tree, at)];
+                open.push((node.child(true), depth + 1, Some(node.cut())));
+                open.push((node.child(false), depth + 1, cut));
+            }
+        }
     }
 }

@@ -63,9 +63,8 @@ impl ForestSettings {
     }
 
     /// Up to how many leaves below a node its box is put together from them.
-    #[expect(clippy::unused_self, reason = "to depend on the dimensions")]
     pub(crate) fn boxless(&self) -> u32 {
-        1
+        if self.point_len() < 8 { 1 } else { 2 }
     }
 
     /// The decay in force.

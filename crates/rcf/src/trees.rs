@@ -11,6 +11,7 @@
 
 use crate::boxes::{Bounds, BoxStore, merge};
 use crate::layout::{Idx, Layout, Node, Ref};
+use crate::line::Lines;
 use crate::points::PointStore;
 use crate::random::Random;
 
@@ -80,6 +81,8 @@ pub(crate) struct Trees<L: Layout> {
     pub(crate) masses: Vec<L::Idx>,
     pub(crate) weights: Vec<f32>,
     pub(crate) boxes: BoxStore,
+    /// Of trees of one dimension with all boxes.
+    pub(crate) lines: Lines<L::Idx>,
     pub(crate) points: PointStore,
 }
 
@@ -108,6 +111,7 @@ impl<L: Layout> Trees<L> {
             masses: Vec::new(),
             weights: Vec::new(),
             boxes: BoxStore::new(points.padded_len()),
+            lines: Lines::new(),
             points,
         }
     }
@@ -126,6 +130,9 @@ impl<L: Layout> Trees<L> {
         spread(&mut self.slots, n_trees, self.room, room, L::Idx::NONE);
         spread(&mut self.masses, n_trees, self.room, room, L::Idx::new(0));
         spread(&mut self.weights, n_trees, self.room, room, 0.0);
+        if self.points.padded_len() == 1 && self.boxless == 1 {
+            self.lines.make_room(n_trees, room);
+        }
         self.room = room;
     }
 
@@ -251,6 +258,7 @@ impl<L: Layout> Trees<L> {
                 * size_of::<L::Idx>()
             + self.weights.capacity() * size_of::<f32>()
             + self.boxes.size_bytes()
+            + self.lines.size_bytes()
             + self.points.size_bytes()
     }
 }
@@ -274,7 +282,7 @@ pub(crate) fn is_twin<I: Idx>(parent: I) -> bool {
 }
 
 /// Gives every tree's part of a list more room.
-fn spread<T: Copy>(list: &mut Vec<T>, n_trees: usize, old: usize, new: usize, empty: T) {
+pub(crate) fn spread<T: Copy>(list: &mut Vec<T>, n_trees: usize, old: usize, new: usize, empty: T) {
     let mut spread = Vec::with_capacity(n_trees * new);
     for tree in 0..n_trees {
         spread.extend_from_slice(&list[tree * old..(tree + 1) * old]);

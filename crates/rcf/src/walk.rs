@@ -66,6 +66,17 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
     keys: &[i32],
 ) -> Found {
     let mut found = Found { n: 0, leaves: [0; BATCH], depths: [0; BATCH] };
+    if ONE && trees.lines.are_kept() {
+        for tree in batch {
+            if trees.heads[tree].root != EMPTY {
+                let (leaf, depth) = trees.lines.leaf(tree, trees.lines.rank(tree, keys[0]));
+                found.leaves[found.n & WRAP] = place(tree, leaf | L::LEAF);
+                found.depths[found.n & WRAP] = depth;
+                found.n += 1;
+            }
+        }
+        return found;
+    }
     let mut going = [0; BATCH];
     let mut n_going = 0;
     for tree in batch {
@@ -169,6 +180,7 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
     // Of the node that each lane is at.
     let mut links = [Link { parent: L::Idx::NONE, bounds: L::Idx::NONE }; BATCH];
     let mut ended = [0.0; BATCH];
+    let mut ended_in = [0; BATCH];
     let mut n_ended = 0;
     for lane in 0..found.n {
         let (at, depth) = (found.leaves[lane & WRAP], found.depths[lane & WRAP]);
@@ -182,15 +194,14 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             equals::<ONE>(trees.points.get(slot), point)
         };
         let parent = trees.parents[place];
-        // Scores in one tree are sums that its scale may multiply first.
-        let value = tables.unseen(depth) * tables.log2_1p(mass);
+        let value = tables.unseen(depth);
         if equal {
             // The boxes above hold the point: nothing parts it before the leaf.
             let leaf_mass = trees.masses[place].get();
             let value = Tables::damp(leaf_mass, mass) * tables.seen(depth, leaf_mass);
             sum += value * tables.log2_1p(mass);
         } else if parent == L::Idx::NONE {
-            sum += value;
+            sum += value * tables.log2_1p(mass);
         } else {
             going[n_going & WRAP] = (at & !0xffff_ffff) | u64::from(parent.get());
             links[n_going & WRAP] = look_ahead::<L, ONE>(trees, tree, parent);
@@ -208,9 +219,8 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             let (excess, range_sum) =
                 excess_and_range::<L, K, ONE>(trees, tree, node, link.bounds, point, scratch);
             let depth = depths[lane & WRAP] - 1;
-            let unseen = tables.unseen(depth) * tables.log2_1p(trees.heads[tree].n_entries);
             let value = values[lane & WRAP];
-            let value = value + parting(excess, range_sum) * (unseen - value);
+            let value = value + parting(excess, range_sum) * (tables.unseen(depth) - value);
             let ends = usize::from((excess == 0.0) | (link.parent == L::Idx::NONE));
             going[n_left & WRAP] = (at & !0xffff_ffff) | u64::from(link.parent.get());
             links[n_left & WRAP] = look_ahead::<L, ONE>(trees, tree, link.parent);
@@ -218,11 +228,15 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             depths[n_left & WRAP] = depth;
             n_left += 1 - ends;
             ended[n_ended & WRAP] = value;
+            ended_in[n_ended & WRAP] = tree;
             n_ended += ends;
         }
         n_going = n_left;
     }
-    sum + ended[..n_ended].iter().sum::<f64>()
+    for (value, tree) in ended[..n_ended].iter().zip(&ended_in) {
+        sum += value * tables.log2_1p(trees.heads[*tree].n_entries);
+    }
+    sum
 }
 
 /// The link of a node that will be visited soon; its box is asked for.
