@@ -60,17 +60,17 @@ pub(crate) fn outside(x: f32, min: f32, max: f32) -> f64 {
 }
 
 #[inline(always)]
-fn lower(a: f32, b: f32) -> f32 {
+pub(crate) fn lower(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
 #[inline(always)]
-fn higher(a: f32, b: f32) -> f32 {
+pub(crate) fn higher(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
 #[inline(always)]
-fn fold(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32) -> f64) -> f64 {
+pub(crate) fn fold(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32) -> f64) -> f64 {
     if let ([a], [b], [c]) = (a, b, c) {
         return each(*a, *b, *c);
     }
@@ -166,27 +166,27 @@ impl BoxStore {
 
     /// Keeps a box.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, numbers: &[f32]) -> u32 {
+    pub(crate) fn insert<K: Kernel>(&mut self, numbers: &[f32]) -> u32 {
         if let Some(number) = self.free.pop() {
-            self.set(number, numbers);
+            self.set::<K>(number, numbers);
             return number;
         }
         grow_by_an_eighth(&mut self.numbers, numbers.len());
         self.numbers.extend_from_slice(numbers);
         if self.half_len > 1 {
             grow_by_an_eighth(&mut self.range_sums, 1);
-            self.range_sums.push(Bounds::of(numbers).range_sum());
+            self.range_sums.push(K::range_sum(Bounds::of(numbers)));
         }
         u32::try_from(self.numbers.len() / (2 * self.half_len) - 1)
             .expect("at most 1000 trees have at most 65 535 boxes each")
     }
 
     #[inline(always)]
-    pub(crate) fn set(&mut self, number: u32, numbers: &[f32]) {
+    pub(crate) fn set<K: Kernel>(&mut self, number: u32, numbers: &[f32]) {
         let at = number as usize * 2 * self.half_len;
         self.numbers[at..at + 2 * self.half_len].copy_from_slice(numbers);
         if self.half_len > 1 {
-            self.range_sums[number as usize] = Bounds::of(numbers).range_sum();
+            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
         }
     }
 
@@ -204,7 +204,7 @@ impl BoxStore {
         }
         merge(numbers, Bounds::of_point(point));
         if self.half_len > 1 {
-            self.range_sums[number as usize] = Bounds::of(numbers).range_sum();
+            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
         }
         false
     }
@@ -247,14 +247,14 @@ mod tests {
     #[test]
     fn the_store_reuses_boxes_and_keeps_their_ranges() {
         let mut store = BoxStore::new(4);
-        let first = store.insert(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+        let first = store.insert::<Portable>(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
         assert_eq!(store.range_sum(first), 4.0);
         assert!(
             store.hold::<Portable>(first, &[0.5; 4]) && !store.hold::<Portable>(first, &[3.0; 4])
         );
         assert_eq!(store.range_sum(first), 12.0);
         store.remove(first);
-        assert_eq!(store.insert(&[0.0; 8]), first);
+        assert_eq!(store.insert::<Portable>(&[0.0; 8]), first);
         assert_eq!(store.range_sum(first), 0.0);
     }
 }

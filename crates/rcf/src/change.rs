@@ -53,7 +53,7 @@ impl<L: Layout> Trees<L> {
         } else {
             self.replace_child(tree, parent, below, node);
         }
-        self.keep_box(tree, node, scratch);
+        self.keep_box::<K>(tree, node, scratch);
         self.grow::<K>(tree, parent, point, scratch);
     }
 
@@ -188,13 +188,13 @@ impl<L: Layout> Trees<L> {
 
     /// Gives a node a box where it has enough leaves.
     #[inline(always)]
-    pub(crate) fn keep_box(&mut self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
+    pub(crate) fn keep_box<K: Kernel>(&mut self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
         if self.boxless > 1 && self.has_at_most(tree, node, self.boxless) {
             return;
         }
         self.span(tree, node, scratch);
         let place = tree * self.room + node as usize;
-        self.links[place].bounds = L::Idx::new(self.boxes.insert(scratch.own));
+        self.links[place].bounds = L::Idx::new(self.boxes.insert::<K>(scratch.own));
     }
 
     /// Puts the box of a node together from those of its children.
@@ -233,7 +233,7 @@ impl<L: Layout> Trees<L> {
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
             if bounds == NONE {
-                self.keep_box(tree, at, scratch);
+                self.keep_box::<K>(tree, at, scratch);
             } else if self.boxes.hold::<K>(bounds, point) {
                 return;
             }
@@ -288,7 +288,7 @@ impl<L: Layout> Trees<L> {
             head.root = sibling;
         } else {
             self.replace_child(tree, grandparent, parent, sibling);
-            self.shrink(tree, grandparent, slot, scratch);
+            self.shrink::<K>(tree, grandparent, slot, scratch);
         }
         self.points.release(slot);
     }
@@ -326,7 +326,7 @@ impl<L: Layout> Trees<L> {
     /// Shrinks the boxes from a node up, without a point that was inside, until one stays as it
     /// was.
     #[inline(always)]
-    fn shrink(&mut self, tree: usize, mut at: u32, slot: u32, scratch: &mut Scratch<'_>) {
+    fn shrink<K: Kernel>(&mut self, tree: usize, mut at: u32, slot: u32, scratch: &mut Scratch<'_>) {
         let mut may_lose_box = self.boxless > 1;
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
@@ -346,7 +346,7 @@ impl<L: Layout> Trees<L> {
                     if old.min == new.min && old.max == new.max {
                         return;
                     }
-                    self.boxes.set(bounds, scratch.own);
+                    self.boxes.set::<K>(bounds, scratch.own);
                 }
             }
             at = parent;

@@ -2,15 +2,15 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
-use crate::kernel::{Kernel, Portable};
-use crate::layout::{Large, Layout, Small};
+use crate::kernel::{Kernel, Portable, prefetch};
+use crate::layout::{Idx, Large, Layout, Small};
 use crate::level::Level;
 use crate::sampler::{
     Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
     takes_unconditionally,
 };
 use crate::tables::Tables;
-use crate::trees::{EMPTY, Scratch, Trees};
+use crate::trees::{EMPTY, Scratch, Trees, is_twin};
 use crate::walk::{self, BATCH, descend, keys_of, ref_of, score, tree_of};
 
 /// Trees in one of the two packings.
@@ -162,6 +162,11 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
                 n_takers += usize::from(trees.next[tree] <= clock.n_points);
             }
             let takers = &takers[..n_takers];
+            if !ONE {
+                for tree in takers {
+                    ask_for_path(trees, *tree);
+                }
+            }
             let mut entries = [NO_ENTRY; BATCH];
             for tree in takers {
                 if let Some(entry) = admit::<L, K, ONE>(trees, *tree, policy, clock, &mut scratch) {
@@ -231,6 +236,24 @@ fn admit<L: Layout, K: Kernel, const ONE: bool>(
     trees.weights[base + entry as usize] = weight;
     trees.remove::<K, ONE>(tree, entry, scratch);
     Some(entry)
+}
+
+/// Asks for the boxes above the leaf that leaves a full sample next: fetching those of all takers at
+/// once takes little more time than fetching one.
+#[inline(always)]
+fn ask_for_path<L: Layout>(trees: &Trees<L>, tree: usize) {
+    let base = tree * trees.room;
+    let mut at = trees.parents[base + trees.heads[tree].largest as usize];
+    if is_twin(at) {
+        return;
+    }
+    while at != L::Idx::NONE {
+        let link = trees.links[base + at.get() as usize];
+        if link.bounds != L::Idx::NONE {
+            prefetch(trees.boxes.numbers(link.bounds.get()));
+        }
+        at = link.parent;
+    }
 }
 
 /// Draws which point enters a full sample next.

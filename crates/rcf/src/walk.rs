@@ -127,6 +127,11 @@ pub(crate) fn excess_and_range<L: Layout, K: Kernel, const ONE: bool>(
     scratch: &mut [f32],
 ) -> (f64, f64) {
     if bounds == L::Idx::NONE {
+        let children = trees.nodes[trees.place(tree, node)];
+        let (left, right) = (children.child(false), children.child(true));
+        if left & right & L::LEAF != 0 {
+            return K::pair(trees.leaf_point(tree, left), trees.leaf_point(tree, right), point);
+        }
         return boxless_excess_and_range(trees, tree, node, point, scratch);
     }
     if ONE {
