@@ -188,7 +188,12 @@ impl<L: Layout> Trees<L> {
 
     /// Gives a node a box where it has enough leaves.
     #[inline(always)]
-    pub(crate) fn keep_box<K: Kernel>(&mut self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
+    pub(crate) fn keep_box<K: Kernel>(
+        &mut self,
+        tree: usize,
+        node: Ref,
+        scratch: &mut Scratch<'_>,
+    ) {
         if self.boxless > 1 && self.has_at_most(tree, node, self.boxless) {
             return;
         }
@@ -326,7 +331,13 @@ impl<L: Layout> Trees<L> {
     /// Shrinks the boxes from a node up, without a point that was inside, until one stays as it
     /// was.
     #[inline(always)]
-    fn shrink<K: Kernel>(&mut self, tree: usize, mut at: u32, slot: u32, scratch: &mut Scratch<'_>) {
+    fn shrink<K: Kernel>(
+        &mut self,
+        tree: usize,
+        mut at: u32,
+        slot: u32,
+        scratch: &mut Scratch<'_>,
+    ) {
         let mut may_lose_box = self.boxless > 1;
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);

@@ -46,6 +46,8 @@
 
 mod boxes;
 mod change;
+#[cfg(test)]
+mod check;
 mod codec;
 mod cut;
 mod engine;

@@ -32,12 +32,7 @@ pub(crate) type Stretch = std::ops::Range<usize>;
 
 impl<I: Idx> Lines<I> {
     pub(crate) fn new() -> Self {
-        Self {
-            width: 0,
-            n_leaves: Vec::new(),
-            cuts: Vec::new(),
-            leaves: Vec::new(),
-        }
+        Self { width: 0, n_leaves: Vec::new(), cuts: Vec::new(), leaves: Vec::new() }
     }
 
     /// Whether there are any.

@@ -76,7 +76,7 @@ impl Forest {
             return damaged("the checksum does not fit");
         }
         let mut input = Reader::new(body);
-        let settings = read_settings(&mut input)?;
+        let settings = read_settings(&mut input, version)?;
         settings.validate().map_err(SnapshotError::Settings)?;
         let mut forest = Forest::new(settings);
         read_present(&mut input, version, &mut forest)?;
@@ -320,9 +320,10 @@ fn write_settings(settings: &ForestSettings, out: &mut Writer) {
     out.count(u64::from(settings.output_after.is_some()));
     out.u64(settings.output_after.unwrap_or_default());
     out.u64(settings.seed);
+    out.count(u64::from(settings.compact));
 }
 
-fn read_settings(input: &mut Reader<'_>) -> Result<ForestSettings, SnapshotError> {
+fn read_settings(input: &mut Reader<'_>, version: u16) -> Result<ForestSettings, SnapshotError> {
     // Ranges are checked when all are read; these bounds only keep conversions safe.
     const MOST: usize = 1 << 24;
     let mut number = |most, what| input.at_most(most, what).map(|number| number as usize);
@@ -346,5 +347,6 @@ fn read_settings(input: &mut Reader<'_>) -> Result<ForestSettings, SnapshotError
         initial_accept_fraction,
         output_after: has_output_after.then_some(output_after),
         seed: input.u64()?,
+        compact: version > 1 && input.at_most(1, "compact")? == 1,
     })
 }

@@ -113,6 +113,16 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
         }
         n_going = n_left;
     }
+    if ONE {
+        // In the order of the trees, as lines find them: a sum of scores depends on it.
+        let n = found.n;
+        let mut order: [usize; BATCH] = std::array::from_fn(|lane| lane);
+        order[..n].sort_unstable_by_key(|lane| found.leaves[*lane]);
+        let (leaves, depths) = (found.leaves, found.depths);
+        for (to, from) in order[..n].iter().enumerate() {
+            (found.leaves[to], found.depths[to]) = (leaves[*from], depths[*from]);
+        }
+    }
     found
 }
 
