@@ -11,8 +11,8 @@ pub(crate) fn padded(point_len: usize) -> usize {
 pub(crate) struct PointStore {
     padded_len: usize,
     coordinates: Vec<f32>,
-    // Of each slot; 0 where it is free.
-    n_users: Vec<u32>,
+    // Of each slot; 0 where it is free. At most one leaf a tree uses a point.
+    n_users: Vec<u16>,
     free: Vec<u32>,
 }
 
@@ -70,7 +70,7 @@ impl PointStore {
 
     pub(crate) fn size_bytes(&self) -> usize {
         self.coordinates.capacity() * size_of::<f32>()
-            + self.n_users.capacity() * size_of::<u32>()
+            + self.n_users.capacity() * size_of::<u16>()
             + self.free.capacity() * size_of::<u32>()
     }
 }

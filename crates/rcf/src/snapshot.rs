@@ -200,6 +200,11 @@ fn read_trees<L: Layout>(
     if n_uses.contains(&0) {
         return damaged("a point is in no tree");
     }
+    // No two leaves of a tree hold equal points, which the trees' cuts will show; before that, the
+    // counts must fit.
+    if n_uses.iter().any(|n_uses| *n_uses as usize > settings.n_trees) {
+        return damaged("a point is in a tree twice");
+    }
     for (slot, n_uses) in (0..).zip(n_uses) {
         (1..n_uses).for_each(|_| trees.points.retain(slot));
     }
