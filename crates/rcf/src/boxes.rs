@@ -1,12 +1,15 @@
-//! Bounding boxes: a slice of the lowest coordinates, then one of the highest.
+//! Bounding boxes: the lowest coordinates, then the highest.
 //!
 //! Sums over dimensions are taken in eight lanes that are folded in one order, so that they are the
 //! same however the compiler vectorises them. Ranges are differences in f64: those of f32 can
 //! overflow.
 
+use crate::kernel::{Kernel, fold_lanes};
+use crate::points::grow_by_an_eighth;
+
 const LANES: usize = 8;
 
-/// A box as the two halves of `2 * point_len` numbers.
+/// A box as its two halves; that of a point has the point for both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds<'a> {
     pub(crate) min: &'a [f32],
@@ -14,138 +17,244 @@ pub(crate) struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
+    #[inline(always)]
     pub(crate) fn of(numbers: &'a [f32]) -> Self {
         let (min, max) = numbers.split_at(numbers.len() / 2);
         Self { min, max }
     }
 
     /// The box of a single point.
+    #[inline(always)]
     pub(crate) fn of_point(point: &'a [f32]) -> Self {
         Self { min: point, max: point }
     }
 
     /// How far a point lies outside, summed over dimensions; 0 exactly where it lies inside.
+    #[inline(always)]
     pub(crate) fn excess(&self, point: &[f32]) -> f64 {
-        fold(self.min, self.max, point, |min, max, x| {
-            (f64::from(min) - f64::from(x)).max(0.0) + (f64::from(x) - f64::from(max)).max(0.0)
-        })
+        fold(self.min, self.max, point, |min, max, x| outside(x, min, max))
     }
 
     /// The summed ranges.
+    #[inline(always)]
     pub(crate) fn range_sum(&self) -> f64 {
         fold(self.min, self.max, self.min, |min, max, _| f64::from(max) - f64::from(min))
     }
+
+    /// Whether a point inside lies on a face.
+    #[inline(always)]
+    pub(crate) fn is_touched(&self, point: &[f32]) -> bool {
+        let mut touched = false;
+        for ((min, max), x) in self.min.iter().zip(self.max).zip(point) {
+            touched |= (x <= min) | (x >= max);
+        }
+        touched
+    }
 }
 
-fn fold(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32) -> f64) -> f64 {
-    let length = a.len();
-    let (b, c) = (&b[..length], &c[..length]);
-    if length == 1 {
-        return each(a[0], b[0], c[0]);
+/// How far a number lies outside of a range. Both differences are exact zeros only inside.
+#[inline(always)]
+pub(crate) fn outside(x: f32, min: f32, max: f32) -> f64 {
+    let nearest = higher(lower(x, max), min);
+    (f64::from(x) - f64::from(nearest)).abs()
+}
+
+#[inline(always)]
+pub(crate) fn lower(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+#[inline(always)]
+pub(crate) fn higher(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
+#[inline(always)]
+pub(crate) fn fold(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32) -> f64) -> f64 {
+    if let ([a], [b], [c]) = (a, b, c) {
+        return each(*a, *b, *c);
     }
     let mut lanes = [0.0_f64; LANES];
-    let whole = length - length % LANES;
-    let mut at = 0;
-    while at < whole {
-        let (a, b, c) = (&a[at..at + LANES], &b[at..at + LANES], &c[at..at + LANES]);
+    let (a_blocks, a) = a.as_chunks::<LANES>();
+    let (b_blocks, b) = b.as_chunks::<LANES>();
+    let (c_blocks, c) = c.as_chunks::<LANES>();
+    for ((a, b), c) in a_blocks.iter().zip(b_blocks).zip(c_blocks) {
         for lane in 0..LANES {
             lanes[lane] += each(a[lane], b[lane], c[lane]);
         }
-        at += LANES;
     }
-    for lane in 0..length - whole {
-        lanes[lane] += each(a[whole + lane], b[whole + lane], c[whole + lane]);
+    let (a_blocks, a) = a.as_chunks::<4>();
+    let (b_blocks, b) = b.as_chunks::<4>();
+    let (c_blocks, c) = c.as_chunks::<4>();
+    for ((a, b), c) in a_blocks.iter().zip(b_blocks).zip(c_blocks) {
+        for lane in 0..4 {
+            lanes[lane] += each(a[lane], b[lane], c[lane]);
+        }
     }
-    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6]))
-        + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    for (((lane, a), b), c) in lanes.iter_mut().zip(a).zip(b).zip(c) {
+        *lane += each(*a, *b, *c);
+    }
+    fold_lanes(lanes)
 }
 
 /// Grows a box to hold another.
+#[inline(always)]
 pub(crate) fn merge(numbers: &mut [f32], other: Bounds<'_>) {
     let (min, max) = numbers.split_at_mut(numbers.len() / 2);
     for (min, other) in min.iter_mut().zip(other.min) {
-        *min = min.min(*other);
+        *min = lower(*min, *other);
     }
     for (max, other) in max.iter_mut().zip(other.max) {
-        *max = max.max(*other);
+        *max = higher(*max, *other);
     }
 }
 
-/// A cut that parts a point from a box: points with `point[dim] <= cut` are to its left.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Cut {
-    pub(crate) dim: u32,
-    pub(crate) at: f32,
-    pub(crate) point_is_left: bool,
+/// Makes a box of two.
+#[inline(always)]
+pub(crate) fn join(numbers: &mut [f32], a: Bounds<'_>, b: Bounds<'_>) {
+    let (min, max) = numbers.split_at_mut(numbers.len() / 2);
+    for ((min, a), b) in min.iter_mut().zip(a.min).zip(b.min) {
+        *min = lower(*a, *b);
+    }
+    for ((max, a), b) in max.iter_mut().zip(a.max).zip(b.max) {
+        *max = higher(*a, *b);
+    }
 }
 
-/// The cut at `offset` along the gaps between a box and a point outside it, 0 <= offset < excess.
-pub(crate) fn cut_at(bounds: Bounds<'_>, point: &[f32], mut offset: f64) -> Cut {
-    let mut last = None;
-    for (dim, x) in point.iter().enumerate() {
-        let (low, high, point_is_left) = if *x < bounds.min[dim] {
-            (*x, bounds.min[dim], true)
-        } else if *x > bounds.max[dim] {
-            (bounds.max[dim], *x, false)
+/// The boxes of all trees, by number, with their summed ranges.
+#[derive(Clone, Debug)]
+pub(crate) struct BoxStore {
+    // Numbers of half a box.
+    half_len: usize,
+    numbers: Vec<f32>,
+    // Boxes of one dimension have none: theirs cost a subtraction.
+    range_sums: Vec<f64>,
+    free: Vec<u32>,
+}
+
+impl BoxStore {
+    pub(crate) fn new(half_len: usize) -> Self {
+        Self { half_len, numbers: Vec::new(), range_sums: Vec::new(), free: Vec::new() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, number: u32) -> Bounds<'_> {
+        Bounds::of(self.numbers(number))
+    }
+
+    /// The numbers of a box.
+    #[inline(always)]
+    pub(crate) fn numbers(&self, number: u32) -> &[f32] {
+        &self.numbers[number as usize * 2 * self.half_len..][..2 * self.half_len]
+    }
+
+    /// A box of one dimension.
+    #[inline(always)]
+    pub(crate) fn get_one(&self, number: u32) -> (f32, f32) {
+        let numbers = &self.numbers[number as usize * 2..][..2];
+        (numbers[0], numbers[1])
+    }
+
+    #[inline(always)]
+    pub(crate) fn range_sum(&self, number: u32) -> f64 {
+        if self.half_len == 1 {
+            self.get(number).range_sum()
         } else {
-            continue;
-        };
-        let gap = f64::from(high) - f64::from(low);
-        let dim = u32::try_from(dim).expect("at most 100 000 dimensions");
-        if offset < gap {
-            return Cut { dim, at: between(low, high, offset), point_is_left };
+            self.range_sums[number as usize]
         }
-        offset -= gap;
-        last = Some((dim, low, high, point_is_left));
     }
-    // The lanes' sum and this loop's may differ in the last bit: the last gap takes the rest.
-    let (dim, low, high, point_is_left) = last.expect("the point lies outside the box");
-    Cut { dim, at: high.next_down().max(low), point_is_left }
-}
 
-/// `low + offset`, made to part the two: at least `low` and below `high`.
-fn between(low: f32, high: f32, offset: f64) -> f32 {
-    #[expect(clippy::cast_possible_truncation, reason = "rounded back into the gap below")]
-    let at = (f64::from(low) + offset) as f32;
-    if at < high { at.max(low) } else { high.next_down().max(low) }
+    /// Keeps a box.
+    #[inline(always)]
+    pub(crate) fn insert<K: Kernel>(&mut self, numbers: &[f32]) -> u32 {
+        if let Some(number) = self.free.pop() {
+            self.set::<K>(number, numbers);
+            return number;
+        }
+        grow_by_an_eighth(&mut self.numbers, numbers.len());
+        self.numbers.extend_from_slice(numbers);
+        if self.half_len > 1 {
+            grow_by_an_eighth(&mut self.range_sums, 1);
+            self.range_sums.push(K::range_sum(Bounds::of(numbers)));
+        }
+        u32::try_from(self.numbers.len() / (2 * self.half_len) - 1)
+            .expect("at most 1000 trees have at most 65 535 boxes each")
+    }
+
+    #[inline(always)]
+    pub(crate) fn set<K: Kernel>(&mut self, number: u32, numbers: &[f32]) {
+        let at = number as usize * 2 * self.half_len;
+        self.numbers[at..at + 2 * self.half_len].copy_from_slice(numbers);
+        if self.half_len > 1 {
+            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, number: u32) {
+        self.free.push(number);
+    }
+
+    /// Makes a box hold a point; says whether it did already.
+    #[inline(always)]
+    pub(crate) fn hold<K: Kernel>(&mut self, number: u32, point: &[f32]) -> bool {
+        let at = number as usize * 2 * self.half_len;
+        let numbers = &mut self.numbers[at..at + 2 * self.half_len];
+        if K::excess(Bounds::of(numbers), point) == 0.0 {
+            return true;
+        }
+        merge(numbers, Bounds::of_point(point));
+        if self.half_len > 1 {
+            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
+        }
+        false
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.numbers.capacity() * size_of::<f32>()
+            + self.range_sums.capacity() * size_of::<f64>()
+            + self.free.capacity() * size_of::<u32>()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cut_parts_neighbouring_floats() {
-        let x = 1.0_f32;
-        for offset in [0.0, 1e-9, 5.9e-8] {
-            let above = x.next_up();
-            let cut = cut_at(Bounds::of_point(&[x]), &[above], offset);
-            assert!(x <= cut.at && cut.at < above && !cut.point_is_left);
-            let cut = cut_at(Bounds::of_point(&[above]), &[x], offset);
-            assert!(x <= cut.at && cut.at < above && cut.point_is_left);
-        }
-    }
-
-    #[test]
-    fn the_widest_gap_of_f32_is_cut() {
-        let bounds = Bounds::of_point(&[f32::MIN]);
-        let excess = bounds.excess(&[f32::MAX]);
-        assert!(excess.is_finite());
-        for share in [0.0, 0.3, 0.999_999_999_999] {
-            let cut = cut_at(bounds, &[f32::MAX], share * excess);
-            assert!(f32::MIN <= cut.at && cut.at < f32::MAX);
-        }
-    }
+    use crate::kernel::Portable;
 
     #[test]
     fn excess_is_zero_inside_and_adds_up_outside() {
-        let numbers: Vec<f32> = (0..10).map(|_| 0.0).chain((0..10).map(|_| 1.0)).collect();
-        let bounds = Bounds::of(&numbers);
-        assert_eq!(bounds.range_sum(), 10.0);
-        assert_eq!(bounds.excess(&[0.5; 10]), 0.0);
-        assert_eq!(bounds.excess(&[2.0; 10]), 10.0);
-        let mut point = [0.5; 10];
-        point[9] = -3.0;
-        assert_eq!(bounds.excess(&point), 3.0);
+        for length in [1, 3, 4, 8, 12, 64] {
+            let numbers: Vec<f32> =
+                (0..length).map(|_| 0.0).chain((0..length).map(|_| 1.0)).collect();
+            let bounds = Bounds::of(&numbers);
+            assert_eq!(bounds.range_sum(), length as f64);
+            assert_eq!(bounds.excess(&vec![0.5; length]), 0.0);
+            assert_eq!(bounds.excess(&vec![2.0; length]), length as f64);
+            let mut point = vec![0.5; length];
+            point[length - 1] = -3.0;
+            assert_eq!(bounds.excess(&point), 3.0);
+        }
+    }
+
+    #[test]
+    fn the_smallest_and_the_widest_gaps_count() {
+        let tiny = f32::from_bits(1);
+        assert!(outside(tiny, 0.0, 0.0) > 0.0 && outside(0.0, tiny, 1.0) > 0.0);
+        assert!(outside(f32::MAX, f32::MIN, f32::MIN) > f64::from(f32::MAX));
+        assert_eq!(outside(1.0, 1.0, 1.0), 0.0);
+    }
+
+    #[test]
+    fn the_store_reuses_boxes_and_keeps_their_ranges() {
+        let mut store = BoxStore::new(4);
+        let first = store.insert::<Portable>(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(store.range_sum(first), 4.0);
+        assert!(
+            store.hold::<Portable>(first, &[0.5; 4]) && !store.hold::<Portable>(first, &[3.0; 4])
+        );
+        assert_eq!(store.range_sum(first), 12.0);
+        store.remove(first);
+        assert_eq!(store.insert::<Portable>(&[0.0; 8]), first);
+        assert_eq!(store.range_sum(first), 0.0);
     }
 }

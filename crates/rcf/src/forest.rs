@@ -1,15 +1,17 @@
 //! The forest: trees over one store of points.
 
-use crate::points::PointStore;
+use crate::engine::{AnyTrees, Present, learn, score_point, with_trees};
+use crate::layout::Small;
+use crate::level::Level;
+use crate::points::padded;
 use crate::random::Random;
-use crate::sampler::{Entry, Offer, Policy, Sampler};
+use crate::sampler::{Clock, Policy};
 use crate::shingle::Shingle;
-use crate::tree::Tree;
-use crate::visit::{Attribution, Tables, attribute, score};
+use crate::tables::Tables;
+use crate::trees::Trees;
+use crate::visit::{Attribution, attribute};
 use crate::{ForestSettings, PointError};
 
-/// Weights are rebased when this much decay has come together, so that they stay precise.
-const REBASE_AT: f64 = 64.0;
 /// Points up to this length are put together without an allocation.
 const SHORT: usize = 64;
 
@@ -17,47 +19,46 @@ const SHORT: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Forest {
     pub(crate) settings: ForestSettings,
+    pub(crate) level: Level,
     pub(crate) policy: Policy,
     pub(crate) tables: Tables,
-    pub(crate) points: PointStore,
-    pub(crate) members: Vec<Member>,
+    pub(crate) trees: AnyTrees,
     pub(crate) shingle: Shingle,
+    pub(crate) clock: Clock,
     // Observations learnt.
     pub(crate) n_observations: u64,
-    // Decay since the moment of the weights.
-    pub(crate) decayed: f64,
-}
-
-/// A tree, its sample and its randomness.
-#[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub(crate) tree: Tree,
-    pub(crate) sampler: Sampler,
-    pub(crate) random: Random,
+    // Entries of samples that were ever made.
+    pub(crate) n_accepted: u64,
+    // For boxes that are put together.
+    scratch: Vec<f32>,
 }
 
 impl Forest {
     pub(crate) fn new(settings: ForestSettings) -> Self {
+        let point_len = settings.point_len();
+        let (n_trees, sample_size) = (settings.n_trees, settings.sample_size);
         let mut seeds = Random::new(settings.seed);
-        let member = |_| Member {
-            tree: Tree::new(),
-            sampler: Sampler::new(),
-            random: Random::new(seeds.next_u64()),
-        };
-        let members = (0..settings.n_trees).map(member).collect();
-        let policy = Policy {
-            sample_size: settings.sample_size,
-            decay_rate: settings.decay_rate(),
-            initial_accept_fraction: settings.initial_accept_fraction,
+        let seeds = (0..n_trees).map(|_| seeds.next_u64());
+        let boxless = settings.boxless();
+        let trees = if Small::holds(point_len, sample_size, n_trees) {
+            AnyTrees::Small(Trees::new(point_len, seeds, boxless))
+        } else {
+            AnyTrees::Large(Trees::new(point_len, seeds, boxless))
         };
         Self {
-            policy,
-            tables: Tables::new(settings.sample_size),
-            points: PointStore::new(settings.point_len()),
-            members,
+            level: Level::best(),
+            policy: Policy::new(
+                sample_size,
+                settings.decay_rate(),
+                settings.initial_accept_fraction,
+            ),
+            tables: Tables::new(sample_size),
+            trees,
             shingle: Shingle::new(settings.n_dims, settings.shingle_size),
+            clock: Clock::new(),
             n_observations: 0,
-            decayed: 0.0,
+            n_accepted: 0,
+            scratch: vec![0.0; 6 * padded(point_len)],
             settings,
         }
     }
@@ -72,9 +73,15 @@ impl Forest {
         self.n_observations
     }
 
+    /// Times that a tree took a point into its sample so far: while samples fill, about one a tree
+    /// and point, then about one in ten with the default decay.
+    pub fn n_accepted(&self) -> u64 {
+        self.n_accepted
+    }
+
     /// Whether it scores: `output_after` observations are learnt, and a whole shingle.
     pub fn is_ready(&self) -> bool {
-        self.n_observations >= self.settings.first_output() && self.members[0].tree.mass() > 0
+        self.n_observations >= self.settings.first_output() && self.clock.n_points > 0
     }
 
     /// How unusual an observation is: 0 before the forest is ready, then about 0.8 to 1.0 for usual
@@ -91,7 +98,10 @@ impl Forest {
         if !self.is_ready() {
             return Ok(0.0);
         }
-        Ok(self.with_point(observation, |point| self.score_point(point)))
+        let sum = self.with_point(observation, |point| {
+            score_point(self.level, &self.trees, &self.tables, point)
+        });
+        Ok(sum / self.n_trees())
     }
 
     /// Learns an observation.
@@ -103,38 +113,19 @@ impl Forest {
     /// point, for two walks.
     pub fn update(&mut self, observation: &[f32]) -> Result<(), PointError> {
         self.check(observation)?;
-        self.n_observations += 1;
-        if !self.settings.internal_shingling {
-            let point: Vec<f32> = observation.iter().map(|x| x + 0.0).collect();
-            self.learn(&point);
-            return Ok(());
-        }
-        let point: Vec<f32>;
-        let n_dims = self.settings.n_dims;
-        if n_dims <= SHORT {
-            let mut positive = [0.0; SHORT];
-            positive.iter_mut().zip(observation).for_each(|(to, x)| *to = x + 0.0);
-            self.shingle.push(&positive[..n_dims]);
-        } else {
-            point = observation.iter().map(|x| x + 0.0).collect();
-            self.shingle.push(&point);
-        }
-        if self.n_observations >= self.settings.shingle_size as u64 {
-            let shingle = std::mem::replace(&mut self.shingle, Shingle::new(0, 0));
-            self.learn(shingle.numbers());
-            self.shingle = shingle;
-        }
+        self.learn(observation, false);
         Ok(())
     }
 
-    /// [`Forest::score`], then [`Forest::update`].
+    /// [`Forest::score`], then [`Forest::update`], in less time than one after the other.
     ///
     /// # Errors
     /// As both; nothing was learnt.
     pub fn score_and_update(&mut self, observation: &[f32]) -> Result<f64, PointError> {
-        let score = self.score(observation)?;
-        self.update(observation)?;
-        Ok(score)
+        self.check(observation)?;
+        let is_ready = self.is_ready();
+        let sum = self.learn(observation, is_ready);
+        Ok(if is_ready { sum / self.n_trees() } else { 0.0 })
     }
 
     /// How much each dimension adds to the score of an observation; all 0 before the forest is
@@ -152,9 +143,11 @@ impl Forest {
             return Ok(sum);
         }
         self.with_point(observation, |point| {
-            for member in &self.members {
-                attribute(&member.tree, &self.points, &self.tables, point, &mut sum);
-            }
+            with_trees!(&self.trees, trees => {
+                for tree in 0..trees.heads.len() {
+                    attribute(trees, tree, &self.tables, point, &mut sum);
+                }
+            });
         });
         let n_trees = self.n_trees();
         sum.high.iter_mut().chain(&mut sum.low).for_each(|part| *part /= n_trees);
@@ -163,21 +156,16 @@ impl Forest {
 
     /// The memory of the forest in bytes, on the heap and in itself.
     pub fn size_bytes(&self) -> usize {
-        let members: usize = self
-            .members
-            .iter()
-            .map(|m| size_of::<Member>() + m.tree.size_bytes() + m.sampler.size_bytes())
-            .sum();
         size_of::<Self>()
-            + members
-            + self.points.size_bytes()
+            + with_trees!(&self.trees, trees => trees.size_bytes())
             + self.tables.size_bytes()
-            + size_of_val(self.shingle.numbers())
+            + self.shingle.size_bytes()
+            + self.scratch.capacity() * size_of::<f32>()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
     fn n_trees(&self) -> f64 {
-        self.members.len() as f64
+        self.settings.n_trees as f64
     }
 
     fn check(&self, observation: &[f32]) -> Result<(), PointError> {
@@ -195,56 +183,42 @@ impl Forest {
         }
     }
 
-    /// Calls `visit` with the point that an observation makes; -0.0 is 0.0 in it.
+    /// Calls `visit` with the padded point that an observation makes; -0.0 is 0.0 in it.
     fn with_point<R>(&self, observation: &[f32], visit: impl FnOnce(&[f32]) -> R) -> R {
+        if let ([x], 1) = (observation, self.settings.point_len()) {
+            return visit(&[x + 0.0]);
+        }
         let kept: &[f32] = if self.settings.internal_shingling { self.shingle.kept() } else { &[] };
-        let length = kept.len() + observation.len();
+        let length = padded(kept.len() + observation.len());
         let numbers = kept.iter().copied().chain(observation.iter().map(|x| x + 0.0));
         if length <= SHORT {
             let mut point = [0.0; SHORT];
             point.iter_mut().zip(numbers).for_each(|(to, x)| *to = x);
             visit(&point[..length])
         } else {
-            visit(&numbers.collect::<Vec<f32>>())
+            let mut point: Vec<f32> = numbers.collect();
+            point.resize(length, 0.0);
+            visit(&point)
         }
     }
 
-    fn score_point(&self, point: &[f32]) -> f64 {
-        let sum: f64 =
-            self.members.iter().map(|m| score(&m.tree, &self.points, &self.tables, point)).sum();
-        sum / self.n_trees()
-    }
-
-    /// Offers a point to every tree.
-    fn learn(&mut self, point: &[f32]) {
-        self.decayed += self.policy.decay_rate;
-        if self.decayed > REBASE_AT {
-            let decayed = std::mem::take(&mut self.decayed);
-            self.members.iter_mut().for_each(|member| member.sampler.rebase(decayed));
+    /// Offers the point that an observation makes to every tree; returns the sum of its scores
+    /// before, if wanted.
+    fn learn(&mut self, observation: &[f32], wants_score: bool) -> f64 {
+        self.n_observations += 1;
+        self.shingle.push(observation);
+        if self.settings.internal_shingling
+            && self.n_observations < self.settings.shingle_size as u64
+        {
+            return 0.0;
         }
-        let (policy, decayed) = (self.policy, self.decayed);
-        // The point's slot, once a tree has stored it.
-        let mut stored: Option<u32> = None;
-        for Member { tree, sampler, random } in &mut self.members {
-            let weight = match sampler.offer(&policy, decayed, random) {
-                Offer::Pass => continue,
-                Offer::Add { weight } => weight,
-                Offer::Replace { weight } => {
-                    if let Some(leaf) = sampler.pop() {
-                        tree.remove(leaf, &mut self.points);
-                    }
-                    weight
-                }
-            };
-            let leaf = tree.insert(point, &mut self.points, random, |points| match stored {
-                Some(slot) => {
-                    points.retain(slot);
-                    slot
-                }
-                None => *stored.insert(points.insert(point)),
-            });
-            sampler.push(Entry { weight, leaf });
-            sampler.draw_jump(&policy, decayed, random);
-        }
+        let present = Present {
+            policy: &self.policy,
+            clock: &mut self.clock,
+            n_accepted: &mut self.n_accepted,
+        };
+        let tables = wants_score.then_some(&self.tables);
+        let (point, scratch) = (self.shingle.padded(), &mut self.scratch);
+        learn(self.level, &mut self.trees, present, tables, point, scratch)
     }
 }

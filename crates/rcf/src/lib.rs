@@ -32,7 +32,8 @@
 //!
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
-//! The crate does no I/O, starts no thread, reads no clock and has no unsafe code.
+//! The crate does no I/O, starts no thread, reads no clock and has
+//! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
 //!
 //! # What it does not do
 //! It sets no threshold and imputes no missing value: a score ranks, what to alert on is the
@@ -44,18 +45,30 @@
 //! of scores with its measured ones.
 
 mod boxes;
+mod change;
+#[cfg(test)]
+mod check;
 mod codec;
+mod cut;
+mod engine;
 mod error;
 mod forest;
+mod kernel;
+mod layout;
+mod level;
+mod line;
 mod math;
 mod points;
 mod random;
+mod rebuild;
 mod sampler;
 mod settings;
 mod shingle;
 mod snapshot;
-mod tree;
+mod tables;
+mod trees;
 mod visit;
+mod walk;
 
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;

@@ -12,6 +12,19 @@ const LN_2_HIGH: f64 = f64::from_bits(LN_2.to_bits() & !0x1f_ffff);
 // ln 2 = 0.693147180559945309417232121458176568...; the second part is what is left of it.
 const LN_2_LOW: f64 = (LN_2 - LN_2_HIGH) + 2.319_046_813_846_299_6e-17;
 
+// 1 / n!.
+const F: [f64; 15] = {
+    let mut reciprocals = [1.0; 15];
+    let mut factorial = 1.0;
+    let mut n = 1;
+    while n < 15 {
+        factorial *= n as f64;
+        reciprocals[n] = 1.0 / factorial;
+        n += 1;
+    }
+    reciprocals
+};
+
 /// The natural logarithm of a positive, finite number.
 pub(crate) fn ln(x: f64) -> f64 {
     // Subnormal numbers are scaled up by 2^54 first.
@@ -23,16 +36,17 @@ pub(crate) fn ln(x: f64) -> f64 {
         mantissa *= 0.5;
         exponent += 1;
     }
-    // ln m = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.172: eleven terms suffice.
+    // ln m = 2 atanh(s) with s = (m - 1) / (m + 1), |s| < 0.172: eleven terms suffice. They are
+    // summed in pairs and pairs of pairs, which the processor does at once.
     let s = (mantissa - 1.0) / (mantissa + 1.0);
-    let square = s * s;
-    let mut sum = 0.0;
-    let mut odd = 23.0;
-    while odd >= 3.0 {
-        sum = sum * square + 1.0 / odd;
-        odd -= 2.0;
-    }
-    let tail = 2.0 * s * square * sum;
+    let z = s * s;
+    let z2 = z * z;
+    let z4 = z2 * z2;
+    let low = (1.0 / 3.0 + z * (1.0 / 5.0)) + z2 * (1.0 / 7.0 + z * (1.0 / 9.0));
+    let middle = (1.0 / 11.0 + z * (1.0 / 13.0)) + z2 * (1.0 / 15.0 + z * (1.0 / 17.0));
+    let high = (1.0 / 19.0 + z * (1.0 / 21.0)) + z2 * (1.0 / 23.0);
+    let sum = low + z4 * (middle + z4 * high);
+    let tail = 2.0 * s * z * sum;
     let exponent = f64::from(exponent);
     exponent * LN_2_HIGH + (2.0 * s + (tail + exponent * LN_2_LOW))
 }
@@ -47,15 +61,26 @@ pub(crate) fn exp(x: f64) -> f64 {
     }
     let exponent = (x / LN_2 + 0.5).floor();
     let rest = (x - exponent * LN_2_HIGH) - exponent * LN_2_LOW;
-    let mut sum = 1.0;
-    let mut term = 14.0;
-    while term >= 1.0 {
-        sum = sum * rest / term + 1.0;
-        term -= 1.0;
-    }
+    // 1 + r + r^2 / 2! + .. + r^14 / 14!, in pairs and pairs of pairs.
+    let r2 = rest * rest;
+    let r4 = r2 * r2;
+    let r8 = r4 * r4;
+    let first = (F[2] + rest * F[3]) + r2 * (F[4] + rest * F[5]);
+    let second = (F[6] + rest * F[7]) + r2 * (F[8] + rest * F[9]);
+    let third = (F[10] + rest * F[11]) + r2 * (F[12] + rest * F[13]);
+    let sum = 1.0 + (rest + r2 * ((first + r4 * second) + r8 * (third + r4 * F[14])));
     #[expect(clippy::cast_possible_truncation, reason = "within -1022..=1023 by the checks above")]
     let biased = (1023 + exponent as i64).cast_unsigned();
     sum * f64::from_bits(biased << 52)
+}
+
+/// `exp(x) - 1` for x in 0..=1, with its full precision near 0.
+pub(crate) fn exp_less_1(x: f64) -> f64 {
+    if x < 1e-3 {
+        x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0)))))
+    } else {
+        exp(x) - 1.0
+    }
 }
 
 /// The binary logarithm of `1 + n`.
@@ -92,6 +117,16 @@ mod tests {
             x += 0.137;
         }
         assert_eq!((exp(0.0), exp(-1e9), exp(1e9)), (1.0, 0.0, f64::INFINITY));
+    }
+
+    #[test]
+    fn exp_less_1_keeps_its_precision() {
+        let mut x = 1e-12_f64;
+        while x < 1.0 {
+            assert!((exp_less_1(x) / x.exp_m1() - 1.0).abs() < 1e-12, "{x}");
+            x *= 1.7;
+        }
+        assert_eq!(exp_less_1(0.0), 0.0);
     }
 
     #[test]

@@ -1,33 +1,43 @@
 //! The points that any tree keeps, each stored once.
 
+/// How many numbers a stored point or half a box has: short ones as they are, longer ones filled
+/// with zeros to whole blocks of four, so that sums over them have no rest.
+pub(crate) fn padded(point_len: usize) -> usize {
+    if point_len < 4 { point_len } else { point_len.next_multiple_of(4) }
+}
+
 /// Points of one length, by slot, with the number of leaves that use each.
 #[derive(Clone, Debug)]
 pub(crate) struct PointStore {
-    point_len: usize,
+    padded_len: usize,
     coordinates: Vec<f32>,
-    // Of each slot; 0 where it is free.
-    n_users: Vec<u32>,
+    // Of each slot; 0 where it is free. At most one leaf a tree uses a point.
+    n_users: Vec<u16>,
     free: Vec<u32>,
 }
 
 impl PointStore {
     pub(crate) fn new(point_len: usize) -> Self {
-        Self { point_len, coordinates: Vec::new(), n_users: Vec::new(), free: Vec::new() }
+        let padded_len = padded(point_len);
+        Self { padded_len, coordinates: Vec::new(), n_users: Vec::new(), free: Vec::new() }
     }
 
-    pub(crate) fn point_len(&self) -> usize {
-        self.point_len
+    /// Numbers that a stored point has.
+    pub(crate) fn padded_len(&self) -> usize {
+        self.padded_len
     }
 
-    /// Stores a point for its first user.
+    /// Stores a point, padded, for its first user.
     pub(crate) fn insert(&mut self, point: &[f32]) -> u32 {
-        debug_assert_eq!(point.len(), self.point_len);
+        debug_assert_eq!(point.len(), self.padded_len);
         if let Some(slot) = self.free.pop() {
             self.n_users[slot as usize] = 1;
-            let at = slot as usize * self.point_len;
-            self.coordinates[at..at + self.point_len].copy_from_slice(point);
+            let at = slot as usize * self.padded_len;
+            self.coordinates[at..at + self.padded_len].copy_from_slice(point);
             return slot;
         }
+        grow_by_an_eighth(&mut self.coordinates, self.padded_len);
+        grow_by_an_eighth(&mut self.n_users, 1);
         self.coordinates.extend_from_slice(point);
         self.n_users.push(1);
         u32::try_from(self.n_users.len() - 1)
@@ -46,12 +56,29 @@ impl PointStore {
         }
     }
 
+    #[inline(always)]
     pub(crate) fn get(&self, slot: u32) -> &[f32] {
-        let at = slot as usize * self.point_len;
-        &self.coordinates[at..at + self.point_len]
+        let at = slot as usize * self.padded_len;
+        &self.coordinates[at..at + self.padded_len]
+    }
+
+    /// The only number of a point in a store of numbers.
+    #[inline(always)]
+    pub(crate) fn get_one(&self, slot: u32) -> f32 {
+        self.coordinates[slot as usize]
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        (self.coordinates.capacity() + self.n_users.capacity() + self.free.capacity()) * 4
+        self.coordinates.capacity() * size_of::<f32>()
+            + self.n_users.capacity() * size_of::<u16>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+}
+
+/// Makes room for `more` elements, and for an eighth beyond: doubling would leave up to half of a
+/// large list unused.
+pub(crate) fn grow_by_an_eighth<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity() - list.len() < more {
+        list.reserve_exact(more + list.len() / 8);
     }
 }

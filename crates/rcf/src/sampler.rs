@@ -1,249 +1,217 @@
 //! A time-decayed random sample: which points a tree keeps.
 //!
-//! Every point draws the weight `ln(-ln u) - decay * time`, and a full sample keeps the points of
-//! lowest weight. Weights are relative to a moment that moves along ([`Sampler::rebase`]), so that
-//! they keep their precision however long the stream.
+//! Every point draws an exponential variable, and a full sample keeps the points of lowest variable
+//! times `exp(-decay * time)`: their *weight*. (In logarithms this is `ln(-ln u) - decay * time`.)
+//! Weights are relative to a moment that moves along ([`Clock`]), so that they keep their precision
+//! however long the stream.
 //!
-//! When the sample is full, a point enters with probability `1 - exp(-c)`, where `c` is the
-//! exponential of the largest weight plus the decay so far. Instead of a draw for every point, one
-//! exponential draw decides how many points pass before the next one enters (Efraimidis and
+//! When the sample is full, a point enters with probability `1 - exp(-c)`, where `c`, the
+//! *threshold*, is the largest weight as seen from the present. Instead of a draw for every point,
+//! one exponential draw decides how many points pass before the next one enters (Efraimidis and
 //! Spirakis call it exponential jumps): exact in law, and nine of ten points then cost nothing.
 
-use crate::math::{exp, ln};
+use crate::math::{exp, exp_less_1, ln};
 use crate::random::Random;
 
-/// A point in the sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Entry {
-    /// The point leaves in the order of falling weight.
-    pub(crate) weight: f64,
-    /// The tree's leaf that holds the point.
-    pub(crate) leaf: u32,
-}
-
-/// What becomes of a point that is offered.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Offer {
-    /// It is not taken.
-    Pass,
-    /// It is taken in addition.
-    Add {
-        /// Its weight.
-        weight: f64,
-    },
-    /// It takes the place of the entry of largest weight.
-    Replace {
-        /// Its weight.
-        weight: f64,
-    },
-}
+/// Weights are rebased when they have decayed by this factor, so that f32 holds them.
+const REBASE_AT: f64 = 1e13;
 
 /// How a sample fills and forgets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Policy {
-    pub(crate) sample_size: usize,
-    pub(crate) decay_rate: f64,
+    pub(crate) sample_size: u32,
     pub(crate) initial_accept_fraction: f64,
+    // The decay a point, and its exponential, also less 1.
+    rate: f64,
+    growth: f64,
+    growth_less_1: f64,
 }
 
-/// The sample of one tree.
-#[derive(Clone, Debug)]
-pub(crate) struct Sampler {
-    // A heap with the largest weight first.
-    entries: Vec<Entry>,
-    // Points still to pass before one enters. Meaningful while the sample is full.
-    n_to_pass: u64,
+impl Policy {
+    pub(crate) fn new(sample_size: usize, rate: f64, initial_accept_fraction: f64) -> Self {
+        Self {
+            sample_size: u32::try_from(sample_size).expect("a sample has at most 65 536 points"),
+            initial_accept_fraction,
+            rate,
+            growth: exp(rate),
+            growth_less_1: exp_less_1(rate),
+        }
+    }
 }
 
-impl Sampler {
+/// The present.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Clock {
+    /// Points learnt.
+    pub(crate) n_points: u64,
+    /// `exp(decay * time)` since the moment of the weights: at least 1.
+    pub(crate) scale: f64,
+}
+
+impl Clock {
     pub(crate) fn new() -> Self {
-        Self { entries: Vec::new(), n_to_pass: 0 }
+        Self { n_points: 0, scale: 1.0 }
     }
 
-    /// A sampler as [`Sampler::entries`] and [`Sampler::n_to_pass`] describe it; `None` where the
-    /// entries are not in heap order.
-    pub(crate) fn restore(entries: Vec<Entry>, n_to_pass: u64) -> Option<Self> {
-        let ordered = (1..entries.len())
-            .all(|child| entries[child].weight <= entries[(child - 1) / 2].weight);
-        ordered.then_some(Self { entries, n_to_pass })
-    }
-
-    pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
-    pub(crate) fn n_to_pass(&self) -> u64 {
-        self.n_to_pass
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Offers the point of the present. `decayed` is the decay times the time since the weights'
-    /// moment.
-    #[inline]
-    pub(crate) fn offer(&mut self, policy: &Policy, decayed: f64, random: &mut Random) -> Offer {
-        if self.entries.len() == policy.sample_size {
-            if self.n_to_pass > 0 {
-                self.n_to_pass -= 1;
-                return Offer::Pass;
-            }
-            return Offer::Replace { weight: self.entering_weight(decayed, random) };
+    /// Moves on to the next point. Where it returns a factor, weights are to be rebased by it.
+    #[inline(always)]
+    pub(crate) fn tick(&mut self, policy: &Policy) -> Option<f64> {
+        self.n_points += 1;
+        self.scale *= policy.growth;
+        if self.scale < REBASE_AT {
+            return None;
         }
-        let weight = ln(-ln(random.open01())) - decayed;
-        if self.takes_unconditionally(policy, random) {
-            return Offer::Add { weight };
-        }
-        match self.entries.first() {
-            Some(largest) if weight < largest.weight => Offer::Replace { weight },
-            _ => Offer::Pass,
-        }
+        Some(std::mem::replace(&mut self.scale, 1.0))
     }
 
-    /// While the sample is not full: with certainty up to a fraction, then with probability falling
-    /// to 0.
-    fn takes_unconditionally(&self, policy: &Policy, random: &mut Random) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "at most 65 536")]
-        let filled = self.entries.len() as f64 / policy.sample_size as f64;
-        let fraction = policy.initial_accept_fraction;
-        if filled < fraction || self.entries.is_empty() {
-            return true;
+    /// The threshold of a sample.
+    #[inline(always)]
+    pub(crate) fn threshold(&self, largest_weight: f32) -> f64 {
+        f64::from(largest_weight) * self.scale
+    }
+
+    /// The weight of an exponential variable drawn now.
+    #[inline(always)]
+    pub(crate) fn weight(&self, variable: f64) -> f32 {
+        #[expect(clippy::cast_possible_truncation, reason = "rounded")]
+        let weight = (variable / self.scale) as f32;
+        weight.max(f32::MIN_POSITIVE)
+    }
+}
+
+/// A weight as seen from a later moment.
+pub(crate) fn rebased(weight: f32, factor: f64) -> f32 {
+    // Where the decay is as fast as this, what is left has reached the end of the scale: the
+    // oldest, whose entries have the lowest numbers, leave first.
+    #[expect(clippy::cast_possible_truncation, reason = "rounded")]
+    let weight = (f64::from(weight) * factor) as f32;
+    weight.min(f32::MAX)
+}
+
+/// The number of the largest weight, the first where several are equal.
+#[inline(always)]
+pub(crate) fn largest(weights: &[f32]) -> u32 {
+    const WIDTH: usize = 16;
+    let (blocks, rest) = weights.as_chunks::<WIDTH>();
+    let mut lanes = [0.0_f32; WIDTH];
+    for block in blocks {
+        for lane in 0..WIDTH {
+            lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
         }
-        fraction < 1.0 && random.open01() < 1.0 - (filled - fraction) / (1.0 - fraction)
     }
-
-    /// The weight of a point given that it enters: below the largest.
-    fn entering_weight(&self, decayed: f64, random: &mut Random) -> f64 {
-        // An exponential variable given that it is below `chance`: -ln(1 - u (1 - e^-chance)).
-        let chance = exp(self.entries[0].weight + decayed);
-        let u = random.open01();
-        let taken = if chance < 1e-5 {
-            let share = u * chance * (1.0 - 0.5 * chance);
-            share * (1.0 + 0.5 * share)
-        } else {
-            -ln(1.0 - u * (1.0 - exp(-chance)))
-        };
-        // Rounding may not make it enter with more than the largest weight, nor with none.
-        let taken = taken.clamp(f64::MIN_POSITIVE, chance.max(f64::MIN_POSITIVE));
-        ln(taken) - decayed
+    let mut most = 0.0_f32;
+    for weight in lanes.iter().chain(rest) {
+        most = if *weight > most { *weight } else { most };
     }
-
-    /// Draws how many points pass before the next one enters. To be called after every change of
-    /// the sample or of the decay.
-    pub(crate) fn draw_jump(&mut self, policy: &Policy, decayed: f64, random: &mut Random) {
-        if self.entries.len() < policy.sample_size {
-            return;
+    let mut first = 0;
+    for block in blocks {
+        let mut found = false;
+        for weight in block {
+            found |= *weight == most;
         }
-        let budget = -ln(random.open01());
-        // The chances of the coming points: c r, c r^2, c r^3, .. with r = e^decay. The one that
-        // uses up the budget enters.
-        let rate = policy.decay_rate;
-        let first = exp(self.entries[0].weight + decayed + rate);
-        let steps = if rate > 0.0 {
-            // c r + .. + c r^n = c r (r^n - 1) / (r - 1)
-            let growth = exp(rate) - 1.0;
-            let growth = if rate < 1e-9 { rate } else { growth };
-            ln(1.0 + budget * growth / first) / rate
-        } else {
-            budget / first
-        };
-        // Beyond 2^62 points no stream comes back.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-        let steps = steps.clamp(0.0, 4e18) as u64;
-        self.n_to_pass = steps;
+        if found {
+            break;
+        }
+        first += WIDTH;
     }
+    let within = weights[first..].iter().position(|weight| *weight == most).unwrap_or(0);
+    u32::try_from(first + within).expect("a sample has at most 65 536 points")
+}
 
-    /// The leaf of the entry of largest weight, which leaves.
-    pub(crate) fn pop(&mut self) -> Option<u32> {
-        let last = self.entries.pop()?;
-        let Some(root) = self.entries.first_mut() else { return Some(last.leaf) };
-        let leaving = std::mem::replace(root, last).leaf;
-        let mut at = 0;
+/// While a sample is not full: whether a point is taken whatever its weight. With certainty up to a
+/// fraction, then with probability falling to 0.
+pub(crate) fn takes_unconditionally(policy: &Policy, n_entries: u32, random: &mut Random) -> bool {
+    let filled = f64::from(n_entries) / f64::from(policy.sample_size);
+    let fraction = policy.initial_accept_fraction;
+    if filled < fraction || n_entries == 0 {
+        return true;
+    }
+    fraction < 1.0 && random.open01() < 1.0 - (filled - fraction) / (1.0 - fraction)
+}
+
+/// An exponential variable.
+#[inline(always)]
+pub(crate) fn exponential(random: &mut Random) -> f64 {
+    -ln(random.open01())
+}
+
+/// An exponential variable given that it is below a threshold.
+#[inline(always)]
+pub(crate) fn exponential_below(threshold: f64, random: &mut Random) -> f64 {
+    if threshold < 1.0 {
+        // A uniform one, kept with probability exp(-x), which is at least 1 - x: the exponential
+        // itself is seldom needed.
         loop {
-            let mut child = 2 * at + 1;
-            if child >= self.entries.len() {
-                break;
+            let x = random.open01() * threshold;
+            let keep = random.open01();
+            if keep < 1.0 - x || keep < exp(-x) {
+                return x;
             }
-            if child + 1 < self.entries.len()
-                && self.entries[child + 1].weight > self.entries[child].weight
-            {
-                child += 1;
-            }
-            if self.entries[child].weight <= self.entries[at].weight {
-                break;
-            }
-            self.entries.swap(at, child);
-            at = child;
-        }
-        Some(leaving)
-    }
-
-    pub(crate) fn push(&mut self, entry: Entry) {
-        self.entries.push(entry);
-        let mut at = self.entries.len() - 1;
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            if self.entries[at].weight <= self.entries[parent].weight {
-                break;
-            }
-            self.entries.swap(at, parent);
-            at = parent;
         }
     }
+    (-ln(1.0 - random.open01() * (1.0 - exp(-threshold)))).min(threshold)
+}
 
-    /// Moves the weights' moment on by `decayed`.
-    pub(crate) fn rebase(&mut self, decayed: f64) {
-        for entry in &mut self.entries {
-            entry.weight += decayed;
-        }
-    }
-
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
-    }
+/// How many points pass before the next one enters a full sample. To be drawn after every change of
+/// the sample or of the decay.
+#[inline(always)]
+pub(crate) fn points_to_pass(policy: &Policy, threshold: f64, random: &mut Random) -> u64 {
+    let budget = exponential(random);
+    // The thresholds of the coming points: c r, c r^2, c r^3, .. with r = e^decay. The one that
+    // uses up the budget enters: c r + .. + c r^n = c r (r^n - 1) / (r - 1).
+    let first = threshold * policy.growth;
+    let n_points = if policy.rate > 0.0 {
+        ln(1.0 + budget * policy.growth_less_1 / first) / policy.rate
+    } else {
+        budget / first
+    };
+    // Beyond 2^61 points no stream comes back.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+    let n_points = n_points.clamp(0.0, 2e18) as u64;
+    n_points
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SIZE: usize = 32;
+
     /// Mean age of a sample and accepted points a step, over `n_steps` after the sample is full.
-    fn law(n_steps: u32, decay_rate: f64, jumps: bool) -> (f64, f64) {
-        let policy = Policy { sample_size: 32, decay_rate, initial_accept_fraction: 1.0 };
+    fn law(n_steps: u32, rate: f64, jumps: bool) -> (f64, f64) {
+        let policy = Policy::new(SIZE, rate, 1.0);
         let mut random = Random::new(if jumps { 1 } else { 2 });
-        let mut sampler = Sampler::new();
+        let mut clock = Clock::new();
+        let mut weights: Vec<f32> = Vec::new();
+        let mut born: Vec<u32> = Vec::new();
+        let mut next = 0;
         let (mut n_accepted, mut ages, mut n_ages) = (0.0, 0.0, 0.0);
         for step in 0..n_steps {
-            let decayed = f64::from(step) * decay_rate;
-            let offer = if jumps || sampler.len() < policy.sample_size {
-                sampler.offer(&policy, decayed, &mut random)
+            if let Some(factor) = clock.tick(&policy) {
+                weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            }
+            if weights.len() < SIZE {
+                weights.push(clock.weight(exponential(&mut random)));
+                born.push(step);
             } else {
-                // The naive law: a weight for every point.
-                let weight = ln(-ln(random.open01())) - decayed;
-                if weight < sampler.entries[0].weight {
-                    Offer::Replace { weight }
+                let entry = largest(&weights) as usize;
+                let threshold = clock.threshold(weights[entry]);
+                // The naive law draws a variable for every point.
+                let entering = if jumps {
+                    (clock.n_points >= next).then(|| exponential_below(threshold, &mut random))
                 } else {
-                    Offer::Pass
-                }
-            };
-            let weight = match offer {
-                Offer::Pass => None,
-                Offer::Add { weight } => Some(weight),
-                Offer::Replace { weight } => {
-                    assert!(weight <= sampler.entries[0].weight);
-                    sampler.pop();
-                    Some(weight)
-                }
-            };
-            if let Some(weight) = weight {
-                sampler.push(Entry { weight, leaf: step });
-                sampler.draw_jump(&policy, decayed, &mut random);
+                    Some(exponential(&mut random)).filter(|variable| *variable < threshold)
+                };
+                let Some(variable) = entering else { continue };
+                assert!(variable <= threshold);
+                (weights[entry], born[entry]) = (clock.weight(variable), step);
                 n_accepted += f64::from(u32::from(step > n_steps / 10));
             }
-            if step > n_steps / 10 && step % 50 == 0 {
-                ages += sampler.entries().iter().map(|e| f64::from(step - e.leaf)).sum::<f64>();
-                n_ages += 32.0;
+            let threshold = clock.threshold(weights[largest(&weights) as usize]);
+            next = clock.n_points + 1 + points_to_pass(&policy, threshold, &mut random);
+            if step > n_steps / 10 {
+                ages += born.iter().map(|born| f64::from(step - born)).sum::<f64>();
+                n_ages += SIZE as f64;
             }
         }
         (ages / n_ages, n_accepted / f64::from(n_steps))
@@ -251,9 +219,9 @@ mod tests {
 
     #[test]
     fn jumps_keep_the_law_of_a_weight_for_every_point() {
-        for decay_rate in [0.1 / 32.0, 0.01] {
-            let (naive_age, naive_accepts) = law(400_000, decay_rate, false);
-            let (age, accepts) = law(400_000, decay_rate, true);
+        for rate in [0.1 / 32.0, 0.01, 0.3] {
+            let (naive_age, naive_accepts) = law(600_000, rate, false);
+            let (age, accepts) = law(600_000, rate, true);
             assert!((age / naive_age - 1.0).abs() < 0.03, "age {age} against {naive_age}");
             assert!((accepts / naive_accepts - 1.0).abs() < 0.03, "{accepts} {naive_accepts}");
         }
@@ -267,13 +235,27 @@ mod tests {
     }
 
     #[test]
-    fn entries_leave_in_the_order_of_falling_weight() {
-        let mut sampler = Sampler::new();
-        for leaf in 0..100 {
-            sampler.push(Entry { weight: f64::from(leaf * 37 % 100), leaf });
+    fn a_variable_below_a_threshold_has_its_law() {
+        for threshold in [0.01, 0.5, 0.99, 1.5, 20.0] {
+            let mut random = Random::new(5);
+            let n = 200_000;
+            let sum: f64 = (0..n).map(|_| exponential_below(threshold, &mut random)).sum();
+            // E[x | x < c] = 1 - c / (e^c - 1).
+            let expected = 1.0 - threshold / threshold.exp_m1();
+            let mean = sum / f64::from(n);
+            assert!((mean / expected - 1.0).abs() < 0.01, "{mean} against {expected}");
         }
-        let leaving: Vec<u32> = std::iter::from_fn(|| sampler.pop()).collect();
-        let weights: Vec<u32> = leaving.iter().map(|leaf| leaf * 37 % 100).collect();
-        assert_eq!(weights, (0..100).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_largest_weight_is_found_wherever_it_stands() {
+        for length in [1, 2, 15, 16, 17, 63, 64, 256, 300] {
+            for at in 0..length {
+                let mut weights: Vec<f32> = (0..length).map(|n| 1.0 + (n % 7) as f32).collect();
+                weights[at] = 9.0;
+                assert_eq!(largest(&weights), u32::try_from(at).expect("small"));
+            }
+        }
+        assert_eq!(largest(&[3.0; 40]), 0);
     }
 }

@@ -70,7 +70,29 @@ fn a_change_with_a_fitting_checksum_never_breaks_the_forest() {
 fn other_bytes_and_newer_versions_are_told_apart() {
     assert_eq!(Forest::from_bytes(b"{}").err(), Some(SnapshotError::NotASnapshot));
     let mut newer = snapshot();
-    newer[4] = 2;
-    let expected = SnapshotError::Version { supported: 1, actual: 2 };
+    newer[4] = 3;
+    let expected = SnapshotError::Version { supported: 2, actual: 3 };
     assert_eq!(Forest::from_bytes(&newer).err(), Some(expected));
+}
+
+/// A snapshot of each version is kept with the scores that followed when it was first read.
+#[test]
+fn every_older_version_is_read_and_goes_on_the_same() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    for version in [1, 2] {
+        let bytes = std::fs::read(folder.join(format!("version-{version}.rcf"))).expect("a file");
+        let mut forest = Forest::from_bytes(&bytes).expect("a snapshot");
+        assert_eq!((bytes[4], forest.n_observations()), (version, 500));
+        let mut found = String::new();
+        for n in 500..600_u32 {
+            let point = [(n * n % 37) as f32, (n % 11) as f32 * 0.5];
+            let score = forest.score_and_update(&point).expect("finite");
+            found += &format!("{:016x}\n", score.to_bits());
+        }
+        let path = folder.join(format!("version-{version}.scores"));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &found).expect("a file");
+        }
+        assert_eq!(std::fs::read_to_string(&path).expect("a file"), found);
+    }
 }

@@ -1,0 +1,295 @@
+//! Our forest against `krcf`, the AWS Rust port on crates.io: microseconds a point, and bytes.
+//!
+//! `cargo run --release -p eddy-benches --bin forest -- [--data FILE] [--seed N] [--points N]
+//! [--pairs N] [--only dims=64]`
+//!
+//! Both have 256 samples, decay 0.1/256, an initial accept fraction of 1, one thread; krcf its
+//! default box cache. Where both score and update, ours has one call for it, krcf two. 20 000 points
+//! are learnt first. Then ours and krcf run in turn, pair by pair, over the same points; a ratio is
+//! the median of those of the pairs. Each line also has the mean scores and the trees that take a
+//! point, so that both are known to do the same work: where the latter differ by more than 5 %, or
+//! the mean scores while both score and update by more than 1 %, the exit code is 1.
+//!
+//! `--data` names a file of numbers, separated by commas or white space. They are taken in the
+//! order of reading, as many a point as it has dimensions, from the start again at the end.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use krcf::{RandomCutForest, RandomCutForestOptions};
+use rcf::{Forest, ForestSettings};
+use rcflib::rcf::AugmentedRCF;
+use serde_json::json;
+
+const SAMPLE: usize = 256;
+const WARM_UP: usize = 20_000;
+/// Points between two looks at krcf's samples: few enough that hardly any newcomer leaves between.
+const LOOK_EVERY: usize = 20;
+const LOOKS: usize = 100;
+
+#[derive(Clone, Copy)]
+struct Configuration {
+    dims: usize,
+    shingle: usize,
+    trees: usize,
+}
+
+const CONFIGURATIONS: [Configuration; 5] = [
+    Configuration { dims: 1, shingle: 1, trees: 50 },
+    Configuration { dims: 1, shingle: 1, trees: 100 },
+    Configuration { dims: 1, shingle: 8, trees: 50 },
+    Configuration { dims: 10, shingle: 1, trees: 50 },
+    Configuration { dims: 64, shingle: 1, trees: 50 },
+];
+
+struct Options {
+    data: Option<Vec<f32>>,
+    seed: u64,
+    points: usize,
+    pairs: usize,
+    only: Option<String>,
+}
+
+fn options() -> Result<Options> {
+    let mut options = Options { data: None, seed: 1, points: 50_000, pairs: 5, only: None };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
+        match name.as_str() {
+            "--data" => {
+                let text = std::fs::read_to_string(&value).with_context(|| value.clone())?;
+                let fields = text.split([',', ' ', '\t', '\r', '\n']).filter(|x| !x.is_empty());
+                let numbers: Vec<f32> = fields.filter_map(|x| x.parse().ok()).collect();
+                ensure!(!numbers.is_empty(), "{value} has no numbers");
+                options.data = Some(numbers);
+            }
+            "--seed" => options.seed = value.parse().context("--seed")?,
+            "--points" => options.points = value.parse().context("--points")?,
+            "--pairs" => options.pairs = value.parse().context("--pairs")?,
+            "--only" => options.only = Some(value),
+            _ => bail!("{name} is not known: --data, --seed, --points, --pairs, --only"),
+        }
+    }
+    ensure!(options.points > 0 && options.pairs > 0, "--points and --pairs are at least 1");
+    Ok(options)
+}
+
+/// SplitMix64 and the method of Box and Muller.
+struct Normal(u64);
+
+impl Normal {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0
+    }
+
+    fn next(&mut self) -> f64 {
+        let (u, v) = (self.uniform(), self.uniform());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+fn data(options: &Options, configuration: Configuration, n_points: usize) -> Vec<f32> {
+    let n_numbers = n_points * configuration.dims;
+    if let Some(numbers) = &options.data {
+        return numbers.iter().copied().cycle().take(n_numbers).collect();
+    }
+    let mut normal = Normal(options.seed);
+    let phase = |at: usize| std::f64::consts::TAU * at as f64 / 60.0;
+    let number = |at: usize| match configuration.shingle {
+        1 => normal.next() as f32,
+        _ => (10.0 * phase(at).sin() + normal.next()) as f32,
+    };
+    (0..n_numbers).map(number).collect()
+}
+
+fn krcf_options(configuration: Configuration, seed: u64) -> RandomCutForestOptions {
+    RandomCutForestOptions {
+        dimensions: configuration.dims,
+        shingle_size: configuration.shingle,
+        num_trees: Some(configuration.trees),
+        sample_size: Some(SAMPLE),
+        output_after: Some(SAMPLE / 4),
+        random_seed: Some(seed),
+        parallel_execution_enabled: Some(false),
+        lambda: Some(0.1 / SAMPLE as f64),
+        internal_shingling: Some(true),
+        initial_accept_fraction: Some(1.0),
+        ..RandomCutForestOptions::default()
+    }
+}
+
+fn settings(configuration: Configuration, seed: u64) -> ForestSettings {
+    let mut settings = ForestSettings::new(configuration.dims);
+    settings.shingle_size = configuration.shingle;
+    settings.n_trees = configuration.trees;
+    settings.sample_size = SAMPLE;
+    settings.time_decay = Some(0.1 / SAMPLE as f64);
+    settings.initial_accept_fraction = 1.0;
+    settings.seed = seed;
+    settings
+}
+
+/// What is timed: score, then update, of one implementation.
+trait Work {
+    fn score(&mut self, point: &[f32]) -> f64;
+    fn update(&mut self, point: &[f32]);
+
+    /// Scores, then updates.
+    fn both(&mut self, point: &[f32]) -> f64 {
+        let score = self.score(point);
+        self.update(point);
+        score
+    }
+}
+
+impl Work for Forest {
+    fn score(&mut self, point: &[f32]) -> f64 {
+        Forest::score(self, point).expect("finite numbers")
+    }
+
+    fn update(&mut self, point: &[f32]) {
+        Forest::update(self, point).expect("finite numbers");
+    }
+
+    fn both(&mut self, point: &[f32]) -> f64 {
+        self.score_and_update(point).expect("finite numbers")
+    }
+}
+
+impl Work for RandomCutForest {
+    fn score(&mut self, point: &[f32]) -> f64 {
+        RandomCutForest::score(self, point).expect("finite numbers")
+    }
+
+    fn update(&mut self, point: &[f32]) {
+        RandomCutForest::update(self, point).expect("finite numbers");
+    }
+}
+
+/// Microseconds a point, and the mean score.
+fn time(forest: &mut impl Work, points: &[f32], dims: usize, work: &str) -> (f64, f64) {
+    let n_points = (points.len() / dims) as f64;
+    let mut sum = 0.0;
+    let start = Instant::now();
+    for point in points.chunks(dims) {
+        match work {
+            "score" => sum += forest.score(point),
+            "update" => forest.update(point),
+            _ => sum += forest.both(point),
+        }
+    }
+    (start.elapsed().as_secs_f64() * 1e6 / n_points, sum / n_points)
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Trees that take a point, on average. krcf does not say; its samples' weights do.
+fn krcf_accepts(forest: &mut RandomCutForest, points: &[f32], dims: usize) -> Result<f64> {
+    let weights = |forest: &RandomCutForest| -> Result<Vec<std::collections::HashSet<String>>> {
+        let text = serde_json::to_string(forest)?;
+        let lists = text.split("\"weights\":[").skip(1);
+        Ok(lists
+            .map(|list| list.split(']').next().unwrap_or_default())
+            .map(|list| list.split(',').map(str::to_owned).collect())
+            .collect())
+    };
+    let mut n_accepted = 0;
+    let mut before = weights(forest)?;
+    let mut points = points.chunks(dims).cycle();
+    for _ in 0..LOOKS {
+        for _ in 0..LOOK_EVERY {
+            Work::update(forest, points.next().expect("points"));
+        }
+        let after = weights(forest)?;
+        n_accepted +=
+            before.iter().zip(&after).map(|(a, b)| b.difference(a).count()).sum::<usize>();
+        before = after;
+    }
+    Ok(n_accepted as f64 / (LOOKS * LOOK_EVERY) as f64)
+}
+
+fn differs(a: f64, b: f64, share: f64) -> bool {
+    (a / b - 1.0).abs() > share
+}
+
+/// Prints the lines of a configuration; says whether both did the same work.
+fn run(options: &Options, configuration: Configuration) -> Result<bool> {
+    let Configuration { dims, shingle, trees } = configuration;
+    let data = data(options, configuration, WARM_UP + options.points);
+    let (warm_up, timed) = data.split_at(WARM_UP * dims);
+    let mut ours = settings(configuration, options.seed).build()?;
+    let mut theirs = RandomCutForest::new(krcf_options(configuration, options.seed))
+        .map_err(|error| anyhow::anyhow!("krcf: {error:?}"))?;
+    // The same forest without krcf's wrapper, which hides its size.
+    let mut sized = krcf_options(configuration, options.seed)
+        .to_rcf()
+        .map_err(|error| anyhow::anyhow!("krcf: {error:?}"))?;
+    for point in warm_up.chunks(dims) {
+        Work::update(&mut ours, point);
+        Work::update(&mut theirs, point);
+        sized.update(point, 0).map_err(|error| anyhow::anyhow!("krcf: {error:?}"))?;
+    }
+    let mut compact = settings(configuration, options.seed);
+    compact.compact = true;
+    let mut compact = compact.build()?;
+    warm_up.chunks(dims).for_each(|point| Work::update(&mut compact, point));
+
+    let (accepted, learnt) = (ours.n_accepted(), ours.n_observations());
+    let mut lines = Vec::new();
+    let mut same = true;
+    for work in ["score", "update", "both"] {
+        let mut pairs = Vec::new();
+        for _ in 0..options.pairs {
+            let (ours_us, ours_mean) = time(&mut ours, timed, dims, work);
+            let (krcf_us, krcf_mean) = time(&mut theirs, timed, dims, work);
+            pairs.push((ours_us, krcf_us, ours_mean, krcf_mean));
+        }
+        let column =
+            |pick: fn(&(f64, f64, f64, f64)) -> f64| median(pairs.iter().map(pick).collect());
+        let (ours_mean, krcf_mean) = (column(|pair| pair.2), column(|pair| pair.3));
+        // A forest that only scores stays one draw of chance; one that learns passes through many.
+        same &= work != "both" || !differs(ours_mean, krcf_mean, 0.01);
+        lines.push(json!({
+            "work": work, "dims": dims, "shingle": shingle, "trees": trees, "sample": SAMPLE,
+            "ours_us": column(|pair| pair.0), "krcf_us": column(|pair| pair.1),
+            "ratio": column(|pair| pair.1 / pair.0),
+            "ours_bytes": ours.size_bytes(), "ours_compact_bytes": compact.size_bytes(),
+            "krcf_bytes": sized.size(),
+            "ours_mean_score": ours_mean, "krcf_mean_score": krcf_mean,
+        }));
+    }
+    let n_learnt = (ours.n_observations() - learnt) as f64;
+    let ours_accepts = (ours.n_accepted() - accepted) as f64 / n_learnt;
+    let krcf_accepts = krcf_accepts(&mut theirs, timed, dims)?;
+    same &= !differs(ours_accepts, krcf_accepts, 0.05);
+    for mut line in lines {
+        line["ours_accepts_a_point"] = json!(ours_accepts);
+        line["krcf_accepts_a_point"] = json!(krcf_accepts);
+        println!("{line}");
+    }
+    Ok(same)
+}
+
+fn main() -> Result<ExitCode> {
+    let options = options()?;
+    let mut same = true;
+    for configuration in CONFIGURATIONS {
+        let Configuration { dims, shingle, trees } = configuration;
+        let name = format!("dims={dims}/shingle={shingle}/trees={trees}");
+        if options.only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
+            same &= run(&options, configuration)?;
+        }
+    }
+    if !same {
+        eprintln!("ours and krcf did not do the same work: compare mean scores and accepts");
+    }
+    Ok(ExitCode::from(u8::from(!same)))
+}

@@ -1,0 +1,366 @@
+//! Putting a point into a tree, and taking one out.
+
+use crate::boxes::{Bounds, join};
+use crate::cut::{Cut, cut_at};
+use crate::kernel::Kernel;
+use crate::layout::{Idx, Layout, Node, Ref, key};
+use crate::line::Stretch;
+use crate::trees::{EMPTY, Link, NONE, Scratch, Trees, index, is_twin, number};
+use crate::walk::{equals, excess_and_range, link};
+
+impl<L: Layout> Trees<L> {
+    /// Makes a point the entry `entry` of a tree. `found` is the leaf that the cuts lead it to,
+    /// [`EMPTY`] in a tree without any; `stored` is its slot, once it has one.
+    #[inline(always)]
+    pub(crate) fn insert<K: Kernel, const ONE: bool>(
+        &mut self,
+        tree: usize,
+        entry: u32,
+        found: Ref,
+        point: &[f32],
+        stored: &mut Option<u32>,
+        scratch: &mut Scratch<'_>,
+    ) {
+        let own = tree * self.room + entry as usize;
+        let leaf = entry | L::LEAF;
+        if found == EMPTY {
+            self.heads[tree].root = leaf;
+            self.set_leaf(own, NONE, point, stored);
+            if ONE && self.lines.are_kept() {
+                self.lines.insert(tree, 0, entry, 0, None, 0..0);
+            }
+            return;
+        }
+        let place = self.place(tree, found);
+        if equals::<ONE>(self.points.get(self.slots[place].get()), point) {
+            self.masses[place] = L::Idx::new(self.masses[place].get() + 1);
+            self.parents[own] = L::Idx::new(L::Idx::TWIN | (found & !L::LEAF));
+            return;
+        }
+        let (below, n_above, cut) = self.choose_cut::<K, ONE>(tree, found, point, scratch);
+        if ONE && self.lines.are_kept() {
+            self.insert_into_line(tree, entry, below, n_above, cut, point[0]);
+        }
+        let parent = self.parent_of(tree, below);
+        let children = if cut.point_is_left { [leaf, below] } else { [below, leaf] };
+        let node = self.new_node(tree, L::Node::new(cut.at, cut.dim, children));
+        self.set_leaf(own, node, point, stored);
+        self.set_parent(tree, below, node);
+        self.links[tree * self.room + node as usize] =
+            Link { parent: index(parent), bounds: L::Idx::NONE };
+        if parent == NONE {
+            self.heads[tree].root = node;
+        } else {
+            self.replace_child(tree, parent, below, node);
+        }
+        self.keep_box::<K>(tree, node, scratch);
+        self.grow::<K>(tree, parent, point, scratch);
+    }
+
+    /// The topmost cut that parts a point from a subtree, among one random cut for every box on the
+    /// point's way that it lies outside of; with how far the subtree's root is above the leaf. Boxes further up hold the point, and so no cut of
+    /// theirs can part them.
+    #[inline(always)]
+    fn choose_cut<K: Kernel, const ONE: bool>(
+        &mut self,
+        tree: usize,
+        found: Ref,
+        point: &[f32],
+        scratch: &mut Scratch<'_>,
+    ) -> (Ref, u32, Cut) {
+        let mut random = self.heads[tree].random.clone();
+        // A leaf's box is a point: every cut of the two parts them.
+        let leaf_excess = K::excess(Bounds::of_point(self.leaf_point(tree, found)), point);
+        let mut chosen = (found, 0, random.open01() * leaf_excess);
+        let mut n_above = 0;
+        let mut at = self.parent_of(tree, found);
+        while at != NONE {
+            let (parent, bounds) = link(self, tree, at);
+            let (excess, range_sum) =
+                excess_and_range::<L, K, ONE>(self, tree, at, index(bounds), point, scratch.own);
+            if excess == 0.0 {
+                break;
+            }
+            let offset = random.open01() * (range_sum + excess);
+            n_above += 1;
+            if offset < excess {
+                chosen = (at, n_above, offset);
+            }
+            at = parent;
+        }
+        self.heads[tree].random = random;
+        let (below, n_above, offset) = chosen;
+        (below, n_above, cut_at(self.bounds(tree, below, scratch.own), point, offset))
+    }
+
+    /// The stretch of a subtree's leaves in its line, of which the leaf at `end` is the last or the
+    /// first.
+    #[inline(always)]
+    fn stretch(&self, tree: usize, at: Ref, end: usize, is_last: bool) -> Stretch {
+        if Self::is_leaf(at) {
+            return end..end + 1;
+        }
+        let bounds = self.kept(tree, at);
+        if is_last {
+            self.lines.rank(tree, key(bounds.min[0]))..end + 1
+        } else {
+            end..self.lines.rank(tree, key(bounds.max[0])) + 1
+        }
+    }
+
+    /// Puts a new leaf into its line: beside the subtree `below`, whose leaf next to it is the one
+    /// that the cuts led to, `n_above` levels below the subtree's root.
+    #[inline(always)]
+    fn insert_into_line(
+        &mut self,
+        tree: usize,
+        entry: u32,
+        below: Ref,
+        n_above: u32,
+        cut: Cut,
+        x: f32,
+    ) {
+        let found = self.lines.rank(tree, key(x));
+        let (_, depth) = self.lines.leaf(tree, found);
+        let beside = self.stretch(tree, below, found, !cut.point_is_left);
+        let rank = found + usize::from(!cut.point_is_left);
+        let depth = depth - n_above + 1;
+        self.lines.insert(tree, rank, entry, depth, Some((found, cut.at)), beside);
+    }
+
+    /// Takes a leaf out of its line; with its sibling, and whether it is to the left of that.
+    #[inline(always)]
+    fn remove_from_line(&mut self, tree: usize, slot: u32, sibling: Option<(Ref, bool)>) {
+        let rank = self.lines.rank(tree, key(self.points.get_one(slot)));
+        let Some((sibling, is_left)) = sibling else {
+            self.lines.remove(tree, rank, None, 0..0);
+            return;
+        };
+        let (gap, end) = if is_left { (rank, rank + 1) } else { (rank - 1, rank - 1) };
+        let stretch = self.stretch(tree, sibling, end, !is_left);
+        self.lines.remove(tree, rank, Some(gap), stretch);
+    }
+
+    #[inline(always)]
+    fn set_leaf(&mut self, place: usize, parent: u32, point: &[f32], stored: &mut Option<u32>) {
+        let slot = match *stored {
+            Some(slot) => {
+                self.points.retain(slot);
+                slot
+            }
+            None => *stored.insert(self.points.insert(point)),
+        };
+        self.parents[place] = index(parent);
+        self.slots[place] = L::Idx::new(slot);
+        self.masses[place] = L::Idx::new(1);
+    }
+
+    #[inline(always)]
+    pub(crate) fn new_node(&mut self, tree: usize, node: L::Node) -> Ref {
+        let head = &mut self.heads[tree];
+        let new = if head.free == NONE {
+            head.n_nodes += 1;
+            head.n_nodes - 1
+        } else {
+            let free = head.free;
+            head.free = number(self.links[tree * self.room + free as usize].parent);
+            free
+        };
+        self.nodes[tree * self.room + new as usize] = node;
+        new
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_parent(&mut self, tree: usize, at: Ref, parent: u32) {
+        let place = self.place(tree, at);
+        if Self::is_leaf(at) {
+            self.parents[place] = index(parent);
+        } else {
+            self.links[place].parent = index(parent);
+        }
+    }
+
+    #[inline(always)]
+    fn replace_child(&mut self, tree: usize, parent: u32, old: Ref, new: Ref) {
+        let node = &mut self.nodes[tree * self.room + parent as usize];
+        *node = node.with_child(node.child(false) != old, new);
+    }
+
+    /// Gives a node a box where it has enough leaves.
+    #[inline(always)]
+    pub(crate) fn keep_box<K: Kernel>(
+        &mut self,
+        tree: usize,
+        node: Ref,
+        scratch: &mut Scratch<'_>,
+    ) {
+        if self.boxless > 1 && self.has_at_most(tree, node, self.boxless) {
+            return;
+        }
+        self.span(tree, node, scratch);
+        let place = tree * self.room + node as usize;
+        self.links[place].bounds = L::Idx::new(self.boxes.insert::<K>(scratch.own));
+    }
+
+    /// Puts the box of a node together from those of its children.
+    #[inline(always)]
+    fn span(&self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
+        let children = self.nodes[self.place(tree, node)];
+        let (left, right) = (children.child(false), children.child(true));
+        if self.boxless == 1 {
+            join(scratch.own, self.kept(tree, left), self.kept(tree, right));
+            return;
+        }
+        let left = self.bounds(tree, left, scratch.left);
+        join(scratch.own, left, self.bounds(tree, right, scratch.right));
+    }
+
+    /// The box of a leaf, or of a node that has one.
+    #[inline(always)]
+    fn kept(&self, tree: usize, at: Ref) -> Bounds<'_> {
+        let place = self.place(tree, at);
+        if Self::is_leaf(at) {
+            Bounds::of_point(self.points.get(self.slots[place].get()))
+        } else {
+            self.boxes.get(self.links[place].bounds.get())
+        }
+    }
+
+    /// Grows the boxes from a node up until one holds the point already.
+    #[inline(always)]
+    fn grow<K: Kernel>(
+        &mut self,
+        tree: usize,
+        mut at: u32,
+        point: &[f32],
+        scratch: &mut Scratch<'_>,
+    ) {
+        while at != NONE {
+            let (parent, bounds) = link(self, tree, at);
+            if bounds == NONE {
+                self.keep_box::<K>(tree, at, scratch);
+            } else if self.boxes.hold::<K>(bounds, point) {
+                return;
+            }
+            at = parent;
+        }
+    }
+
+    /// Takes an entry out of a tree.
+    #[inline(always)]
+    pub(crate) fn remove<K: Kernel, const ONE: bool>(
+        &mut self,
+        tree: usize,
+        entry: u32,
+        scratch: &mut Scratch<'_>,
+    ) {
+        let base = tree * self.room;
+        let own = base + entry as usize;
+        let parent = self.parents[own];
+        if is_twin(parent) {
+            let leaf = base + (parent.get() & !L::Idx::TWIN) as usize;
+            self.masses[leaf] = L::Idx::new(self.masses[leaf].get() - 1);
+            return;
+        }
+        let parent = number(parent);
+        if self.masses[own].get() > 1 {
+            self.hand_over(tree, entry, parent);
+            return;
+        }
+        let slot = self.slots[own].get();
+        if parent == NONE {
+            if ONE && self.lines.are_kept() {
+                self.remove_from_line(tree, slot, None);
+            }
+            self.points.release(slot);
+            self.heads[tree].root = EMPTY;
+            return;
+        }
+        let sibling = self.sibling_of(tree, entry | L::LEAF, parent);
+        if ONE && self.lines.are_kept() {
+            let is_left = self.nodes[base + parent as usize].child(false) != sibling;
+            self.remove_from_line(tree, slot, Some((sibling, is_left)));
+        }
+        let (grandparent, bounds) = link(self, tree, parent);
+        self.set_parent(tree, sibling, grandparent);
+        if bounds != NONE {
+            self.boxes.remove(bounds);
+        }
+        let head = &mut self.heads[tree];
+        self.links[base + parent as usize].parent = index(head.free);
+        head.free = parent;
+        if grandparent == NONE {
+            head.root = sibling;
+        } else {
+            self.replace_child(tree, grandparent, parent, sibling);
+            self.shrink::<K>(tree, grandparent, slot, scratch);
+        }
+        self.points.release(slot);
+    }
+
+    /// Makes an entry's oldest twin the leaf in its place.
+    fn hand_over(&mut self, tree: usize, entry: u32, parent: u32) {
+        let base = tree * self.room;
+        let own = base + entry as usize;
+        let old = L::Idx::new(L::Idx::TWIN | entry);
+        let mut heir = None;
+        for other in 0..self.heads[tree].n_entries {
+            let place = base + other as usize;
+            if self.parents[place] != old {
+                continue;
+            }
+            let leaf = *heir.get_or_insert(other);
+            self.parents[place] = L::Idx::new(L::Idx::TWIN | leaf);
+        }
+        let leaf = heir.expect("a leaf of mass above 1 has a twin");
+        if self.lines.are_kept() {
+            let x = self.points.get_one(self.slots[own].get());
+            self.lines.set_leaf(tree, self.lines.rank(tree, key(x)), leaf);
+        }
+        let place = base + leaf as usize;
+        self.parents[place] = index(parent);
+        self.slots[place] = self.slots[own];
+        self.masses[place] = L::Idx::new(self.masses[own].get() - 1);
+        if parent == NONE {
+            self.heads[tree].root = leaf | L::LEAF;
+        } else {
+            self.replace_child(tree, parent, entry | L::LEAF, leaf | L::LEAF);
+        }
+    }
+
+    /// Shrinks the boxes from a node up, without a point that was inside, until one stays as it
+    /// was.
+    #[inline(always)]
+    fn shrink<K: Kernel>(
+        &mut self,
+        tree: usize,
+        mut at: u32,
+        slot: u32,
+        scratch: &mut Scratch<'_>,
+    ) {
+        let mut may_lose_box = self.boxless > 1;
+        while at != NONE {
+            let (parent, bounds) = link(self, tree, at);
+            if bounds != NONE {
+                may_lose_box = may_lose_box && self.has_at_most(tree, at, self.boxless);
+                if may_lose_box {
+                    self.boxes.remove(bounds);
+                    self.links[tree * self.room + at as usize].bounds = L::Idx::NONE;
+                } else {
+                    // A point strictly inside holds no face.
+                    if !self.boxes.get(bounds).is_touched(self.points.get(slot)) {
+                        return;
+                    }
+                    self.span(tree, at, scratch);
+                    let old = self.boxes.get(bounds);
+                    let new = Bounds::of(scratch.own);
+                    if old.min == new.min && old.max == new.max {
+                        return;
+                    }
+                    self.boxes.set::<K>(bounds, scratch.own);
+                }
+            }
+            at = parent;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Random cuts between a box and a point outside it.
+
+use crate::boxes::Bounds;
+
+/// A cut that parts a point from a box: points with `point[dim] <= cut` are to its left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Cut {
+    pub(crate) dim: u32,
+    pub(crate) at: f32,
+    pub(crate) point_is_left: bool,
+}
+
+/// The cut at `offset` along the gaps between a box and a point outside it, 0 <= offset < excess.
+pub(crate) fn cut_at(bounds: Bounds<'_>, point: &[f32], mut offset: f64) -> Cut {
+    let mut last = None;
+    for (dim, ((x, min), max)) in point.iter().zip(bounds.min).zip(bounds.max).enumerate() {
+        let (low, high, point_is_left) = if x < min {
+            (*x, *min, true)
+        } else if x > max {
+            (*max, *x, false)
+        } else {
+            continue;
+        };
+        let gap = f64::from(high) - f64::from(low);
+        let dim = u32::try_from(dim).expect("at most 100 000 dimensions");
+        if offset < gap {
+            return Cut { dim, at: between(low, high, offset), point_is_left };
+        }
+        offset -= gap;
+        last = Some((dim, low, high, point_is_left));
+    }
+    // The lanes' sum and this loop's may differ in the last bit: the last gap takes the rest.
+    let (dim, low, high, point_is_left) = last.expect("the point lies outside the box");
+    Cut { dim, at: high.next_down().max(low), point_is_left }
+}
+
+/// `low + offset`, made to part the two: at least `low` and below `high`; never -0.0, whose key is
+/// not that of 0.0.
+fn between(low: f32, high: f32, offset: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "rounded back into the gap below")]
+    let at = (f64::from(low) + offset) as f32 + 0.0;
+    if at < high { at.max(low) } else { high.next_down().max(low) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_parts_neighbouring_floats() {
+        let x = 1.0_f32;
+        for offset in [0.0, 1e-9, 5.9e-8] {
+            let above = x.next_up();
+            let cut = cut_at(Bounds::of_point(&[x]), &[above], offset);
+            assert!(x <= cut.at && cut.at < above && !cut.point_is_left);
+            let cut = cut_at(Bounds::of_point(&[above]), &[x], offset);
+            assert!(x <= cut.at && cut.at < above && cut.point_is_left);
+        }
+    }
+
+    #[test]
+    fn the_widest_gap_of_f32_is_cut() {
+        let bounds = Bounds::of_point(&[f32::MIN]);
+        let excess = bounds.excess(&[f32::MAX]);
+        assert!(excess.is_finite());
+        for share in [0.0, 0.3, 0.999_999_999_999] {
+            let cut = cut_at(bounds, &[f32::MAX], share * excess);
+            assert!(f32::MIN <= cut.at && cut.at < f32::MAX);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The logarithms and reciprocals that scores are made of.
+
+/// Tables up to a sample's size.
+#[derive(Clone, Debug)]
+pub(crate) struct Tables {
+    // log2(1 + n).
+    log2_1p: Vec<f64>,
+    // 1 / (1 + n).
+    unseen: Vec<f64>,
+}
+
+impl Tables {
+    pub(crate) fn new(sample_size: usize) -> Self {
+        let largest = u32::try_from(sample_size).expect("a sample has at most 65 536 points");
+        Self {
+            log2_1p: (0..=largest).map(crate::math::log2_1p).collect(),
+            unseen: (0..=largest).map(|depth| 1.0 / (f64::from(depth) + 1.0)).collect(),
+        }
+    }
+
+    /// What a tree's score is scaled by; of a number up to the sample's size.
+    #[inline(always)]
+    pub(crate) fn log2_1p(&self, n: u32) -> f64 {
+        self.log2_1p[n as usize]
+    }
+
+    /// The expected score of a point that is cut off at a depth.
+    #[inline(always)]
+    pub(crate) fn unseen(&self, depth: u32) -> f64 {
+        self.unseen[depth as usize]
+    }
+
+    /// The expected score of a point that meets an equal one in a leaf.
+    #[inline(always)]
+    pub(crate) fn seen(&self, depth: u32, mass: u32) -> f64 {
+        1.0 / (f64::from(depth) + self.log2_1p(mass))
+    }
+
+    /// How much duplicates in a leaf lower the score.
+    #[inline(always)]
+    pub(crate) fn damp(leaf_mass: u32, tree_mass: u32) -> f64 {
+        1.0 - f64::from(leaf_mass) / (2.0 * f64::from(tree_mass))
+    }
+
+    pub(crate) fn size_bytes(&self) -> usize {
+        (self.log2_1p.capacity() + self.unseen.capacity()) * size_of::<f64>()
+    }
+}
