@@ -1,5 +1,6 @@
 //! Where a service is, and how long it may take to answer.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -36,11 +37,27 @@ impl ConnectionSettings {
 
     /// Whether the endpoint is on this machine: no credentials are needed then.
     pub fn is_local(&self) -> bool {
-        let host = self.endpoint_url.as_deref().and_then(|url| url.split_once("://"));
-        host.is_some_and(|(_, rest)| {
-            ["127.", "localhost", "[::1]"].iter().any(|local| rest.starts_with(local))
+        self.endpoint_url.as_deref().and_then(host_of).is_some_and(|host| {
+            host.eq_ignore_ascii_case("localhost")
+                || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
         })
     }
+}
+
+/// The host of a URL, without user, port and brackets; `None` where it is not plain to see.
+fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let server = authority.rsplit('@').next()?;
+    let (host, port) = match server.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']')?,
+        None => server.split_at(server.find(':').unwrap_or(server.len())),
+    };
+    let port_is_plain = match port.strip_prefix(':') {
+        Some(number) => number.is_empty() || number.parse::<u16>().is_ok(),
+        None => port.is_empty(),
+    };
+    port_is_plain.then_some(host)
 }
 
 /// The SDK's configuration for these settings. Nothing is sent yet.
@@ -85,5 +102,31 @@ mod tests {
             assert!(!ConnectionSettings::local(other).is_local(), "{other}");
         }
         assert!(!ConnectionSettings::default().is_local());
+    }
+
+    #[test]
+    fn a_name_that_begins_like_this_machine_s_is_not_local() {
+        for other in [
+            "http://localhost.evil.com",
+            "http://127.evil.com:4567",
+            "http://127.0.0.1.evil.com/",
+            "http://localhost:80@evil.com",
+            "http://localhost@evil.com/localhost",
+            "http://evil.com/://localhost",
+            "http://evil.com?http://127.0.0.1",
+            "http://[::1].evil.com",
+            "http://localhost:1.evil.com",
+            "http://",
+        ] {
+            assert!(!ConnectionSettings::local(other).is_local(), "{other}");
+        }
+        for local in [
+            "http://user:secret@127.0.0.1:4567/path?query",
+            "https://LocalHost:4567/",
+            "http://127.8.9.10",
+            "http://[::1]",
+        ] {
+            assert!(ConnectionSettings::local(local).is_local(), "{local}");
+        }
     }
 }
