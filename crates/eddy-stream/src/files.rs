@@ -1,7 +1,7 @@
 //! Rows and dead letters into files and standard output.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,12 +20,14 @@ pub enum RowFormat {
     Csv,
 }
 
-/// A file of whole lines: what a write did not finish is cut off, at once or at the next open.
+/// A file of lines that only this process writes, as long as it is open.
+///
+/// Nothing is cut off that may not be ours. What a failed write of this process left is; what a
+/// crash left, or whatever else ends without a newline, stays as a torn line of its own: a newline
+/// is put behind it first.
 struct LineFile {
     path: PathBuf,
     file: File,
-    // Whole, durable lines end here.
-    length: u64,
 }
 
 impl LineFile {
@@ -36,51 +38,69 @@ impl LineFile {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed)?;
-        let length = whole_lines(&mut file).map_err(failed)?;
-        file.set_len(length).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, length })
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let file = file.map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(StreamError::fatal(format!("{} is no regular file", path.display())));
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StreamError::fatal(format!(
+                    "{} is being written by another process or another sink: stop that, or choose \
+                     another file",
+                    path.display()
+                )));
+            }
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                tracing::warn!(
+                    path = %path.display(),
+                    "this file system has no locks: see that nothing else writes the file",
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                let context = format!("cannot lock {}", path.display());
+                return Err(StreamError::fatal(context).with_source(error));
+            }
+        }
+        Ok(Self { path: path.to_owned(), file })
     }
 
-    fn append(&mut self, lines: &[u8]) -> Result<(), StreamError> {
-        let mut write = || {
-            self.file.seek(SeekFrom::Start(self.length))?;
-            self.file.write_all(lines)?;
-            self.file.sync_data()
+    /// Appends whole lines, behind `header` where the file is empty; they are on disk when it
+    /// returns.
+    fn append(&mut self, header: &[u8], lines: &[u8]) -> Result<(), StreamError> {
+        let failed = |error| {
+            StreamError::retry(format!("cannot write {}", self.path.display())).with_source(error)
         };
-        if let Err(error) = write() {
-            // If this fails too, the next open cuts the torn line off.
-            let _ = self.file.set_len(self.length);
-            let context = format!("cannot write {}", self.path.display());
-            return Err(StreamError::retry(context).with_source(error));
-        }
-        self.length += lines.len() as u64;
-        Ok(())
+        let length = self.file.metadata().map_err(failed)?.len();
+        let before: &[u8] = match self.last_byte(length).map_err(failed)? {
+            None => header,
+            Some(b'\n') => b"",
+            Some(_) => b"\n",
+        };
+        let mut file = &self.file;
+        let written = file
+            .write_all(before)
+            .and_then(|()| file.write_all(lines))
+            .and_then(|()| file.sync_data());
+        written.map_err(|error| {
+            // If this fails too, the next write sees the torn line and puts a newline behind it.
+            let _ = file.set_len(length);
+            failed(error)
+        })
     }
-}
 
-/// The length of a file up to the end of its last whole line.
-fn whole_lines(file: &mut File) -> std::io::Result<u64> {
-    let mut end = file.metadata()?.len();
-    let mut block = [0; 4096];
-    while end > 0 {
-        let start = end.saturating_sub(block.len() as u64);
-        let piece = &mut block[..usize::try_from(end - start).unwrap_or(0)];
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(piece)?;
-        if let Some(at) = piece.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(start + at as u64 + 1);
+    fn last_byte(&self, length: u64) -> std::io::Result<Option<u8>> {
+        if length == 0 {
+            return Ok(None);
         }
-        end = start;
+        // Where reading stands does not matter to writes: they append.
+        let mut file = &self.file;
+        let mut last = [0];
+        file.seek(SeekFrom::Start(length - 1))?;
+        file.read_exact(&mut last)?;
+        Ok(Some(last[0]))
     }
-    Ok(0)
 }
 
 /// Runs file work where it may block.
@@ -118,6 +138,10 @@ fn header_of(rows: &[ScoredRecord]) -> Vec<u8> {
 }
 
 /// Appends rows to a file; they are on disk when a write returns. A replay appends rows again.
+///
+/// While it is open no other sink, in this or another process, can open the file. A file that does
+/// not end with a newline (a crash tore its last line, or it is not ours) keeps what it has: the
+/// rows begin on a line of their own behind it.
 pub struct FileSink {
     file: Arc<Mutex<LineFile>>,
     format: RowFormat,
@@ -127,7 +151,7 @@ impl FileSink {
     /// Opens or makes the file and its folders.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or another process or sink is writing it.
     pub fn open(path: &Path, format: RowFormat) -> Result<Self, StreamError> {
         Ok(Self { file: Arc::new(Mutex::new(LineFile::open(path)?)), format })
     }
@@ -143,12 +167,7 @@ impl Sink for FileSink {
         let lines = rows_as_lines(rows, self.format);
         let header = if self.format == RowFormat::Csv { header_of(rows) } else { Vec::new() };
         let file = Arc::clone(&self.file);
-        let write = move || {
-            let mut file = lock(&file);
-            let lines = if file.length == 0 { [header, lines].concat() } else { lines };
-            file.append(&lines)
-        };
-        blocking(write).await?;
+        blocking(move || lock(&file).append(&header, &lines)).await?;
         Ok(Vec::new())
     }
 }
@@ -181,16 +200,24 @@ impl Sink for StdoutSink {
         }
         let write = move || {
             let mut out = std::io::stdout().lock();
-            out.write_all(&lines).and_then(|()| out.flush()).map_err(|error| {
-                StreamError::fatal("standard output was closed").with_source(error)
-            })
+            out.write_all(&lines).and_then(|()| out.flush()).map_err(no_stdout)
         };
         blocking(write).await?;
         Ok(Vec::new())
     }
 }
 
-/// Dead letters as NDJSON in a file; on disk when a write returns.
+fn no_stdout(error: std::io::Error) -> StreamError {
+    let context = if error.kind() == ErrorKind::BrokenPipe {
+        "standard output was closed"
+    } else {
+        "cannot write to standard output"
+    };
+    StreamError::fatal(context).with_source(error)
+}
+
+/// Dead letters as NDJSON in a file; on disk when a write returns. The file is held as
+/// [`FileSink`] holds its own.
 pub struct DeadLetterFile {
     file: Arc<Mutex<LineFile>>,
 }
@@ -199,7 +226,7 @@ impl DeadLetterFile {
     /// Opens or makes the file and its folders.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or another process or sink is writing it.
     pub fn open(path: &Path) -> Result<Self, StreamError> {
         Ok(Self { file: Arc::new(Mutex::new(LineFile::open(path)?)) })
     }
@@ -214,7 +241,7 @@ impl DeadLetterSink for DeadLetterFile {
             lines.push(b'\n');
         }
         let file = Arc::clone(&self.file);
-        blocking(move || lock(&file).append(&lines)).await
+        blocking(move || lock(&file).append(b"", &lines)).await
     }
 }
 
@@ -222,15 +249,67 @@ impl DeadLetterSink for DeadLetterFile {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_torn_line_is_cut_off_at_the_next_open() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    fn open_in(folder: &tempfile::TempDir) -> (PathBuf, LineFile) {
         let path = folder.path().join("deep/rows.ndjson");
-        LineFile::open(&path).and_then(|mut file| file.append(b"{\"a\":1}\n")).expect("written");
+        let file = LineFile::open(&path).expect("opens");
+        (path, file)
+    }
+
+    #[test]
+    fn a_torn_line_stays_as_a_line_of_its_own() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, mut file) = open_in(&folder);
+        file.append(b"", b"{\"a\":1}\n").expect("written");
+        drop(file);
         let mut torn = OpenOptions::new().append(true).open(&path).expect("there");
-        torn.write_all(&vec![b'x'; 10_000]).expect("written");
-        LineFile::open(&path).and_then(|mut file| file.append(b"{\"b\":2}\n")).expect("written");
-        assert_eq!(std::fs::read(&path).expect("there"), b"{\"a\":1}\n{\"b\":2}\n");
+        torn.write_all(b"{\"torn").expect("written");
+        open_in(&folder).1.append(b"", b"{\"b\":2}\n").expect("written");
+        let text = std::fs::read_to_string(&path).expect("there");
+        assert_eq!(text, "{\"a\":1}\n{\"torn\n{\"b\":2}\n");
+    }
+
+    #[test]
+    fn a_file_without_a_newline_is_not_wiped_by_opening_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "a user's only copy").expect("writable");
+        let mut file = LineFile::open(&path).expect("opens");
+        assert_eq!(std::fs::read(&path).expect("there"), b"a user's only copy");
+        file.append(b"a header\n", b"row\n").expect("written");
+        assert_eq!(std::fs::read(&path).expect("there"), b"a user's only copy\nrow\n");
+    }
+
+    #[test]
+    fn two_writers_of_one_file_do_not_destroy_each_other_s_lines() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, mut first) = open_in(&folder);
+        let second = FileSink::open(&path, RowFormat::Csv).err().expect("locked");
+        assert_eq!(second.kind(), crate::ErrorKind::Fatal);
+        assert!(second.to_string().contains("rows.ndjson is being written by another process"));
+        assert!(DeadLetterFile::open(&path).is_err());
+        first.append(b"", b"a\n").expect("written");
+        drop(first);
+        open_in(&folder).1.append(b"", b"b\n").expect("written");
+        assert_eq!(std::fs::read(&path).expect("there"), b"a\nb\n");
+    }
+
+    #[test]
+    fn an_external_truncation_leaves_no_hole() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, mut file) = open_in(&folder);
+        file.append(b"h\n", b"a\n").expect("written");
+        std::fs::write(&path, "").expect("truncated, as a rotation by copying does");
+        file.append(b"h\n", b"b\n").expect("written");
+        assert_eq!(std::fs::read(&path).expect("there"), b"h\nb\n");
+    }
+
+    #[test]
+    fn only_a_broken_pipe_says_that_standard_output_was_closed() {
+        let closed = no_stdout(ErrorKind::BrokenPipe.into());
+        assert_eq!(closed.to_string(), "standard output was closed");
+        let full = no_stdout(ErrorKind::StorageFull.into());
+        assert_eq!(full.to_string(), "cannot write to standard output");
+        assert!(std::error::Error::source(&full).is_some());
     }
 
     #[tokio::test]
@@ -264,9 +343,8 @@ mod tests {
         // Linux's /dev/full refuses every write as a full disk does.
         let file = OpenOptions::new().write(true).open("/dev/full");
         let Ok(file) = file else { return };
-        let mut full = LineFile { path: "/dev/full".into(), file, length: 0 };
-        let error = full.append(b"x\n").expect_err("full");
+        let mut full = LineFile { path: "/dev/full".into(), file };
+        let error = full.append(b"", b"x\n").expect_err("full");
         assert_eq!(error.kind(), crate::ErrorKind::Retry);
-        assert_eq!(full.length, 0);
     }
 }

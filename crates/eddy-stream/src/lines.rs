@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use eddy_record::{PartitionId, Position, RawRecord, StreamIdentity};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncSeekExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, BufReader};
 use tokio::sync::Mutex;
 
 use crate::{Batch, Clock, Partition, PartitionReader, Source, Start, StreamError};
@@ -21,8 +21,14 @@ const MAX_LINE_BYTES: usize = 2 << 20;
 
 /// A file as a stream of one partition; a record's sequence number is its line's byte offset.
 ///
-/// The file may grow between runs, not change: a second run goes on where the first one stopped.
-/// ROWTIMEs are the time of reading. Empty lines are skipped.
+/// The file may grow between runs, not change: a second run goes on where the first one stopped, and
+/// refuses a file in which that place is gone. ROWTIMEs are the time of reading. Empty lines are
+/// skipped.
+///
+/// A last line without its newline is delivered, for the file may be complete, and ends the run.
+/// Its position's sub-sequence number is the number of its bytes (that of any other line is 0). If
+/// the line is longer when a later run comes back to it, all of it is delivered again, as a new
+/// record whose sub-sequence number is the number of bytes that it has then.
 pub struct FileSource {
     path: PathBuf,
     skip_header: bool,
@@ -60,32 +66,81 @@ impl Source for FileSource {
         _partition: &PartitionId,
         start: &Start,
     ) -> Result<Box<dyn PartitionReader>, StreamError> {
-        let mut file =
+        let file =
             tokio::fs::File::open(&self.path).await.map_err(|e| cannot_read(&self.path, e))?;
-        let (offset, mut n_skipped) = match start {
-            // A number that is no offset is behind any file's end.
-            Start::After(position) => {
-                (position.sequence.as_str().parse().unwrap_or(u64::MAX >> 1), 1)
-            }
-            _ => (0, usize::from(self.skip_header)),
-        };
-        if offset > 0 {
-            n_skipped = 1;
-            file.seek(std::io::SeekFrom::Start(offset))
-                .await
-                .map_err(|e| cannot_read(&self.path, e))?;
-        }
         let what = self.path.display().to_string();
         let mut reader = LineReader {
             input: BufReader::new(file),
-            offset,
+            offset: 0,
             what,
             clock: Arc::clone(&self.clock),
+            may_grow: true,
+            grown: None,
+            ended: false,
         };
-        for _ in 0..n_skipped {
-            reader.read_line().await?;
+        match start {
+            Start::After(position) => self.go_on_behind(position, &mut reader).await?,
+            _ if self.skip_header => _ = reader.read_line().await?,
+            _ => {}
         }
         Ok(Box::new(reader))
+    }
+}
+
+impl FileSource {
+    /// Puts the reader behind the line at `position`, or before that line if it has grown since.
+    async fn go_on_behind(
+        &self,
+        position: &Position,
+        reader: &mut LineReader<BufReader<tokio::fs::File>>,
+    ) -> Result<(), StreamError> {
+        let changed = || self.changed(position);
+        let offset = position.sequence.as_str().parse().map_err(|_| changed())?;
+        self.seek_line(offset, &mut reader.input).await?.ok_or_else(changed)?;
+        reader.offset = offset;
+        let line = reader.read_line().await?.ok_or_else(changed)?;
+        let known_bytes = position.sub_sequence;
+        if known_bytes > 0 && line.n_bytes < known_bytes {
+            return Err(changed());
+        }
+        if known_bytes > 0 && line.n_bytes > known_bytes {
+            tracing::warn!(
+                path = %self.path.display(), offset, known_bytes, n_bytes = line.n_bytes,
+                "a line was read before it was complete: all of it is read again, as a new record",
+            );
+            reader.grown = Some(line);
+        }
+        Ok(())
+    }
+
+    /// Goes to the line that starts at `offset`; `None` where none does.
+    async fn seek_line(
+        &self,
+        offset: u64,
+        input: &mut BufReader<tokio::fs::File>,
+    ) -> Result<Option<()>, StreamError> {
+        let cannot_read = |error| cannot_read(&self.path, error);
+        if offset >= input.get_ref().metadata().await.map_err(cannot_read)?.len() {
+            return Ok(None);
+        }
+        if offset > 0 {
+            let before = std::io::SeekFrom::Start(offset - 1);
+            input.seek(before).await.map_err(cannot_read)?;
+            if input.read_u8().await.map_err(cannot_read)? != b'\n' {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    }
+
+    fn changed(&self, position: &Position) -> StreamError {
+        StreamError::fatal(format!(
+            "{} is not the file that was read before: the line read last, at byte {}, is not in it \
+             (was it truncated or rotated?). Restore the file, or remove the state folder or choose \
+             another one to read this file from its beginning",
+            self.path.display(),
+            position.sequence
+        ))
     }
 }
 
@@ -131,7 +186,15 @@ impl<R: AsyncBufRead + Send + Unpin + 'static> Source for InputSource<R> {
             StreamError::fatal(format!("{} can be read only once; start again", self.name))
         })?;
         let clock = Arc::clone(&self.clock);
-        let mut reader = LineReader { input, offset: 0, what: self.name.clone(), clock };
+        let mut reader = LineReader {
+            input,
+            offset: 0,
+            what: self.name.clone(),
+            clock,
+            may_grow: false,
+            grown: None,
+            ended: false,
+        };
         if self.skip_header {
             reader.read_line().await?;
         }
@@ -145,33 +208,67 @@ struct LineReader<R> {
     offset: u64,
     what: String,
     clock: Arc<dyn Clock>,
+    // Whether a line without its end may get one later.
+    may_grow: bool,
+    // A line delivered in part by an earlier run, to be delivered first.
+    grown: Option<Line>,
+    // A line without its end was delivered: what is behind it belongs to it.
+    ended: bool,
+}
+
+struct Line {
+    offset: u64,
+    // Without its end, kept to a bound.
+    text: Vec<u8>,
+    // How long the text is in the input.
+    n_bytes: u64,
+    is_complete: bool,
 }
 
 impl<R: AsyncBufRead + Send + Unpin> LineReader<R> {
-    /// The next line without its end, and its offset; `None` at the input's end.
-    async fn read_line(&mut self) -> Result<Option<(u64, Vec<u8>)>, StreamError> {
+    /// The next line; `None` at the input's end.
+    async fn read_line(&mut self) -> Result<Option<Line>, StreamError> {
         let offset = self.offset;
-        let mut line = Vec::new();
+        let mut text = Vec::new();
         loop {
             let available = self.input.fill_buf().await.map_err(|e| {
                 StreamError::retry(format!("cannot read {}", self.what)).with_source(e)
             })?;
             if available.is_empty() {
-                return Ok((self.offset > offset).then_some((offset, line)));
+                let n_bytes = self.offset - offset;
+                let line = Line { offset, text, n_bytes, is_complete: false };
+                return Ok((n_bytes > 0).then_some(line));
             }
             let end = available.iter().position(|byte| *byte == b'\n');
             let taken = end.map_or(available.len(), |end| end + 1);
-            let text = &available[..end.unwrap_or(available.len())];
-            let room = MAX_LINE_BYTES.saturating_sub(line.len());
-            line.extend_from_slice(&text[..text.len().min(room)]);
+            let piece = &available[..end.unwrap_or(available.len())];
+            let room = MAX_LINE_BYTES.saturating_sub(text.len());
+            text.extend_from_slice(&piece[..piece.len().min(room)]);
             self.input.consume(taken);
             self.offset += taken as u64;
             if end.is_some() {
-                if line.last() == Some(&b'\r') {
-                    line.pop();
+                let mut n_bytes = self.offset - offset - 1;
+                if text.last() == Some(&b'\r') {
+                    text.pop();
+                    n_bytes -= 1;
                 }
-                return Ok(Some((offset, line)));
+                return Ok(Some(Line { offset, text, n_bytes, is_complete: true }));
             }
+        }
+    }
+
+    /// A line as a record.
+    fn record(&mut self, line: Line, is_grown: bool) -> RawRecord {
+        self.ended = !line.is_complete;
+        let counts_bytes = is_grown || (self.may_grow && !line.is_complete);
+        RawRecord {
+            partition_key: "".into(),
+            position: Position {
+                sequence: line.offset.into(),
+                sub_sequence: if counts_bytes { line.n_bytes } else { 0 },
+            },
+            arrival_ms: self.clock.now_ms(),
+            data: Bytes::from(line.text),
         }
     }
 }
@@ -181,22 +278,18 @@ impl<R: AsyncBufRead + Send + Unpin> PartitionReader for LineReader<R> {
     async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
         let mut batch = Batch::default();
         let mut bytes = 0;
-        while batch.records.len() < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
-            let Some((offset, line)) = self.read_line().await? else {
-                return Ok((!batch.records.is_empty()).then_some(batch));
-            };
-            if line.is_empty() {
-                continue;
-            }
-            bytes += line.len();
-            batch.records.push(RawRecord {
-                partition_key: "".into(),
-                position: Position::new(offset.into()),
-                arrival_ms: self.clock.now_ms(),
-                data: Bytes::from(line),
-            });
+        if let Some(line) = self.grown.take() {
+            bytes += line.text.len();
+            batch.records.push(self.record(line, true));
         }
-        Ok(Some(batch))
+        while !self.ended && batch.records.len() < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
+            let Some(line) = self.read_line().await? else { break };
+            if !line.text.is_empty() {
+                bytes += line.text.len();
+                batch.records.push(self.record(line, false));
+            }
+        }
+        Ok((!batch.records.is_empty()).then_some(batch))
     }
 }
 
@@ -269,6 +362,94 @@ mod tests {
         assert_eq!(all[0].0.len(), MAX_LINE_BYTES);
         assert_eq!(all[1].0, "next");
         assert!(source.open(partition, &Start::TrimHorizon).await.is_err());
+    }
+
+    /// A file and its source; the folder goes with the first.
+    fn file_of(text: &str) -> (tempfile::TempDir, PathBuf, FileSource) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("readings.ndjson");
+        std::fs::write(&path, text).expect("writable");
+        let source = FileSource::new(&path, false, Arc::new(SystemClock));
+        (folder, path, source)
+    }
+
+    async fn read(source: &FileSource, start: &Start) -> Vec<(String, Position)> {
+        drain(source.open(&source.partition(), start).await.expect("opens")).await
+    }
+
+    fn behind(found: &[(String, Position)]) -> Start {
+        Start::After(found.last().expect("a record").1.clone())
+    }
+
+    #[tokio::test]
+    async fn a_last_line_read_before_it_was_complete_is_read_again() {
+        let (_folder, path, source) = file_of("a\nb1");
+        let first = read(&source, &Start::TrimHorizon).await;
+        assert_eq!(first[1].0, "b1");
+        assert_eq!(read(&source, &behind(&first)).await, []);
+
+        std::fs::write(&path, "a\nb12").expect("writable");
+        let grown = read(&source, &behind(&first)).await;
+        assert_eq!(grown.len(), 1);
+        assert_eq!(grown[0].0, "b12");
+        assert!(grown[0].1 > first[1].1, "{} {}", grown[0].1, first[1].1);
+
+        std::fs::write(&path, "a\nb123\nc\n").expect("writable");
+        for earlier in [&first, &grown] {
+            let complete = read(&source, &behind(earlier)).await;
+            let lines: Vec<&str> = complete.iter().map(|(line, _)| line.as_str()).collect();
+            assert_eq!(lines, ["b123", "c"]);
+            assert!(complete[0].1 > behind_position(earlier) && complete[1].1 > complete[0].1);
+            assert_eq!(read(&source, &behind(&complete[..1])).await, complete[1..]);
+        }
+    }
+
+    fn behind_position(found: &[(String, Position)]) -> Position {
+        found.last().expect("a record").1.clone()
+    }
+
+    #[tokio::test]
+    async fn a_last_line_that_only_got_its_end_is_not_read_again() {
+        for end in ["\n", "\r\n"] {
+            let (_folder, path, source) = file_of("a\nb1");
+            let first = read(&source, &Start::TrimHorizon).await;
+            std::fs::write(&path, format!("a\nb1{end}c\n")).expect("writable");
+            let rest = read(&source, &behind(&first)).await;
+            assert_eq!(rest.len(), 1);
+            assert_eq!(rest[0].0, "c");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_behind_an_incomplete_line_while_it_is_read_is_no_record_of_its_own() {
+        let (_folder, path, source) = file_of("a\nb1");
+        let mut reader =
+            source.open(&source.partition(), &Start::TrimHorizon).await.expect("opens");
+        let batch = reader.next().await.expect("readable").expect("two records");
+        assert_eq!(batch.records.len(), 2);
+        std::fs::write(&path, "a\nb123\n").expect("writable");
+        assert_eq!(reader.next().await.expect("readable"), None);
+        let start = Start::After(batch.records[1].position.clone());
+        assert_eq!(read(&source, &start).await[0].0, "b123");
+    }
+
+    #[tokio::test]
+    async fn a_truncated_or_rotated_file_is_fatal_and_says_what_to_do() {
+        let (_folder, path, source) = file_of("first\nsecond\nthird\nfour");
+        let all = read(&source, &Start::TrimHorizon).await;
+        for (line_idx, other) in [
+            (1, "x\n"),
+            (1, "first\n"),
+            (2, "another first line\n"),
+            (3, "first\nsecond\nthird\nfo"),
+        ] {
+            std::fs::write(&path, other).expect("writable");
+            let start = behind(&all[..=line_idx]);
+            let error = source.open(&source.partition(), &start).await.err().expect("changed");
+            assert_eq!(error.kind(), crate::ErrorKind::Fatal);
+            let text = error.to_string();
+            assert!(text.contains("readings.ndjson") && text.contains("Restore"), "{text}");
+        }
     }
 
     #[tokio::test]
