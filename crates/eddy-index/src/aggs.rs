@@ -16,14 +16,20 @@ use crate::query::{QueryParser, known, object, utc_only};
 /// What is needed of an aggregation to mend its answer.
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    DateHistogram { epoch_millis: bool },
+    DateHistogram {
+        epoch_millis: bool,
+    },
     Histogram,
     /// With the ranges asked for: the engine answers the gaps between them too.
     Range {
         asked: Vec<(f64, f64)>,
     },
-    Terms { is_date: bool },
-    Metric { is_date: bool },
+    Terms {
+        is_date: bool,
+    },
+    Metric {
+        is_date: bool,
+    },
     Percentiles,
 }
 

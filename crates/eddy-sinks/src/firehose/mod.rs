@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use eddy_aws::{Failure, Resource};
 use eddy_record::ScoredRecord;
-use eddy_stream::{Backoff, Rejected, Sink, StreamError};
+use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
 use service::Service;
 pub use settings::FirehoseSettings;
@@ -37,6 +37,7 @@ impl FirehoseSink {
         let resource = Resource { service: "firehose", kind: "the delivery stream", name };
         let give_up_after = Duration::from_millis(self.settings.give_up_after_ms);
         let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10), name);
+        let mut failures = FailureLog::default();
         loop {
             let reason = match self.service.put(&batch).await {
                 Ok(failed) if failed.entries.is_empty() => return Ok(()),
@@ -52,14 +53,17 @@ impl FirehoseSink {
                     if !passing || pause.failing_for() >= give_up_after {
                         return Err(error.into_stream_error("PutRecordBatch", &resource));
                     }
-                    format!("{error:?}")
+                    error.to_string()
                 }
             };
             if pause.failing_for() >= give_up_after {
                 let context = format!("{resource} keeps refusing {} records", batch.len());
                 return Err(StreamError::retry(context).with_source(reason));
             }
-            tracing::debug!(delivery_stream = name, n_left = batch.len(), reason, "putting again");
+            if let Some(failing_for) = failures.failed() {
+                let n_left = batch.len();
+                tracing::warn!(delivery_stream = name, n_left, reason, ?failing_for, "putting again");
+            }
             pause.wait().await;
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eddy_record::ScoredRecord;
-use eddy_stream::{Backoff, Rejected, Sink, StreamError};
+use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
 use answer::{Answer, Item};
 use request::Document;
@@ -46,6 +46,7 @@ impl OpenSearchSink {
         let give_up_after = Duration::from_millis(self.settings.give_up_after_ms);
         let mut pause =
             Backoff::new(Duration::from_millis(100), Duration::from_secs(10), &self.settings.url);
+        let mut failures = FailureLog::default();
         // What is left, the next last.
         let mut work = vec![batch];
         while let Some(mut batch) = work.pop() {
@@ -82,7 +83,10 @@ impl OpenSearchSink {
                 let context = format!("{} keeps failing", self.settings.url);
                 return Err(StreamError::retry(context).with_source(reason));
             }
-            tracing::debug!(url = self.settings.url, reason, "sending again");
+            if let Some(failing_for) = failures.failed() {
+                let n_left = work.last().map_or(0, Vec::len);
+                tracing::warn!(url = self.settings.url, n_left, reason, ?failing_for, "sending again");
+            }
             pause.wait().await;
         }
         Ok(())
