@@ -8,7 +8,7 @@ use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::PutRecordsRequestEntry;
 use bytes::Bytes;
 use eddy_aws::{CallError, Failure};
-use eddy_stream::{Backoff, StreamError};
+use eddy_stream::{Backoff, FailureLog, StreamError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -95,6 +95,7 @@ impl Producer {
             counts: Arc::clone(&counts),
             last_error: Arc::clone(&last_error),
             pause,
+            failures: FailureLog::default(),
         };
         tokio::spawn(worker.run());
         Self { messages, room, max_buffered_bytes, counts, last_error }
@@ -150,6 +151,7 @@ struct Worker {
     counts: Arc<Mutex<ProducerCounts>>,
     last_error: Arc<Mutex<Option<String>>>,
     pause: Backoff,
+    failures: FailureLog,
 }
 
 impl Worker {
@@ -196,40 +198,79 @@ impl Worker {
     }
 
     /// Puts entries until each is acknowledged or given up.
-    async fn settle(&mut self, mut entries: Vec<Entry>) {
-        while !entries.is_empty() {
-            let n_tried = entries.len();
-            let (left, error) = self.put(entries).await;
-            entries = left;
+    async fn settle(&mut self, entries: Vec<Entry>) {
+        // What is left, the next last.
+        let mut work = vec![entries];
+        while let Some(entries) = work.pop() {
             if entries.is_empty() {
-                self.pause.reset();
-                return;
+                continue;
+            }
+            let n_tried = entries.len();
+            let (mut left, error) = self.put(entries).await;
+            if left.len() < n_tried {
+                self.progress();
+            }
+            if left.is_empty() {
+                continue;
+            }
+            let n_left = left.len() as u64;
+            let failure = error.as_ref().map(|error| error.failure);
+            if let Some(error) = error {
+                self.note(error);
+            }
+            if failure == Some(Failure::TooLarge) && left.len() > 1 {
+                // An endpoint with a smaller limit than the service's.
+                let second_half = left.split_off(left.len() / 2);
+                work.extend([second_half, left]);
+                self.count(|counts| counts.retried += n_left);
+                continue;
             }
             let given_up =
                 self.pause.failing_for() >= Duration::from_millis(self.settings.give_up_after_ms);
-            let fatal = error.as_ref().is_some_and(|error| {
-                !matches!(error.failure, Failure::Passing | Failure::Throttled)
-            });
-            if let Some(error) = error {
-                let text = error.into_stream_error("PutRecords", &resource(&self.settings.stream));
-                let text = match std::error::Error::source(&text) {
-                    Some(source) => format!("{text}: {source}"),
-                    None => text.to_string(),
-                };
-                tracing::debug!(error = text, "records were not taken");
-                *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
-            }
-            let n_left = entries.len() as u64;
-            if given_up || fatal {
+            let passing = matches!(failure, None | Some(Failure::Passing | Failure::Throttled));
+            if given_up || !passing {
                 self.count(|counts| counts.failed += n_left);
-                return;
+                continue;
             }
             self.count(|counts| counts.retried += n_left);
-            if entries.len() < n_tried {
-                self.pause.reset();
-            }
+            self.warn_if_due(n_left);
+            work.push(left);
             self.pause.wait().await;
         }
+    }
+
+    /// Some records were taken.
+    fn progress(&mut self) {
+        self.pause.reset();
+        if let Some(failed_for) = self.failures.succeeded() {
+            let stream = &self.settings.stream;
+            tracing::info!(stream, ?failed_for, "the stream takes records again");
+        }
+    }
+
+    fn warn_if_due(&mut self, n_records: u64) {
+        if let Some(failing_for) = self.failures.failed() {
+            let reason = self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (stream, reason) = (&self.settings.stream, reason.unwrap_or_default());
+            tracing::warn!(
+                stream,
+                n_records,
+                reason,
+                ?failing_for,
+                "putting records keeps failing; it is tried again",
+            );
+        }
+    }
+
+    /// Keeps why a request failed.
+    fn note(&self, error: CallError) {
+        let text = error.into_stream_error("PutRecords", &resource(&self.settings.stream));
+        let text = match std::error::Error::source(&text) {
+            Some(source) => format!("{text}: {source}"),
+            None => text.to_string(),
+        };
+        tracing::debug!(error = text, "records were not taken");
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     /// One request; returns the entries that were not taken.

@@ -16,7 +16,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use bytes::Bytes;
 use eddy_aws::{CallError, Failure};
 use eddy_record::{PartitionId, Position, RawRecord, SequenceNumber};
-use eddy_stream::{Backoff, Batch, PartitionReader, Start, StreamError};
+use eddy_stream::{Backoff, Batch, FailureLog, PartitionReader, Start, StreamError};
 use tokio::time::Instant;
 
 use crate::aggregate::disaggregate;
@@ -27,6 +27,8 @@ use crate::source::{ReadSettings, named, resource};
 const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 /// No server time was seen.
 const NO_DATE: i64 = i64::MIN;
+/// An answer's Date has whole seconds: the moment it was given may be that much later.
+const DATE_RESOLUTION_MS: i64 = 1000;
 
 /// Reads a shard from a start on, by polling.
 pub(crate) struct ShardReader {
@@ -41,6 +43,7 @@ pub(crate) struct ShardReader {
     ended: bool,
     next_read: Instant,
     pause: Backoff,
+    failures: FailureLog,
     date_ms: Arc<AtomicI64>,
 }
 
@@ -66,6 +69,7 @@ impl ShardReader {
             ended: false,
             next_read: Instant::now(),
             pause,
+            failures: FailureLog::default(),
             date_ms: Arc::new(AtomicI64::new(NO_DATE)),
         }
     }
@@ -90,14 +94,27 @@ impl ShardReader {
                 .shard_iterator_type(ShardIteratorType::AtSequenceNumber)
                 .starting_sequence_number(position.sequence.as_str()),
         };
+        let call = call.customize().interceptor(ServerDate(Arc::clone(&self.date_ms)));
         let answer = call.send().await.map_err(CallError::new)?;
         Ok(answer.shard_iterator)
+    }
+
+    /// Makes the moment of the first answer to [`ShardReader::take_iterator`], a refusal included,
+    /// the start of a reader that starts at the latest record: a second iterator at what is then the
+    /// latest would skip what has come between. What came shortly before may be delivered too.
+    fn pin_latest(&mut self) {
+        let date_ms = self.date_ms.load(Ordering::Relaxed);
+        if self.start == Start::Latest && date_ms != NO_DATE {
+            self.start = Start::AtTimestamp(date_ms - DATE_RESOLUTION_MS);
+        }
     }
 
     /// One read, without retries; `None` where the shard has ended.
     async fn read(&mut self) -> Result<Option<Batch>, CallError> {
         if self.iterator.is_none() {
-            match self.take_iterator().await? {
+            let taken = self.take_iterator().await;
+            self.pin_latest();
+            match taken? {
                 Some(iterator) => self.iterator = Some(iterator),
                 None => return Ok(None),
             }
@@ -148,24 +165,22 @@ impl ShardReader {
         let arrival = record.approximate_arrival_timestamp;
         let arrival_ms = arrival.and_then(|at| at.to_millis().ok()).unwrap_or(0);
         let data = Bytes::from(record.data.into_inner());
-        let delivered = |position: &Position| match &self.start {
-            Start::After(last) => *position <= *last,
-            _ => false,
-        };
         let mut push = |sub_sequence, partition_key: String, data| {
             let position = Position { sequence: sequence.clone(), sub_sequence };
-            if !delivered(&position) {
+            let delivered = matches!(&self.start, Start::After(last) if position <= *last);
+            if !delivered {
                 let partition_key = partition_key.into_boxed_str();
                 out.push(RawRecord { partition_key, position, arrival_ms, data });
             }
         };
         match disaggregate(&data) {
-            None => push(0, record.partition_key.unwrap_or_default(), data),
-            Some(parts) => {
+            Some(parts) if !parts.is_empty() => {
                 for (sub_sequence, part) in (0..).zip(parts) {
                     push(sub_sequence, part.partition_key, part.data);
                 }
             }
+            // An aggregate of nothing is a record all the same, and becomes a dead letter.
+            _ => push(0, record.partition_key.unwrap_or_default(), data),
         }
     }
 }
@@ -181,10 +196,19 @@ impl PartitionReader for ShardReader {
             let error = match self.read().await {
                 Ok(batch) => {
                     self.pause.reset();
+                    if let Some(failed_for) = self.failures.succeeded() {
+                        tracing::info!(shard = %self.shard, ?failed_for, "the shard is read again");
+                    }
                     return Ok(batch);
                 }
                 Err(error) => error,
             };
+            if let Some(failing_for) = self.failures.failed() {
+                tracing::warn!(
+                    stream = self.stream, shard = %self.shard, reason = %error, ?failing_for,
+                    "reading the shard keeps failing; it is tried again",
+                );
+            }
             match error.failure {
                 Failure::ExpiredIterator => {
                     self.counters.add_expired_iterators(1);
@@ -196,7 +220,7 @@ impl PartitionReader for ShardReader {
                 }
                 Failure::Passing if self.pause.failing_for() < GIVE_UP_AFTER => {
                     self.counters.add_retries(1);
-                    tracing::debug!(shard = %self.shard, ?error, "reading again");
+                    tracing::debug!(shard = %self.shard, %error, "reading again");
                     self.pause.wait().await;
                 }
                 _ => return Err(error.into_stream_error("GetRecords", &resource(&self.stream))),

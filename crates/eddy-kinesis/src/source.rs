@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use eddy_aws::{CallError, Failure, Resource};
 use eddy_record::{PartitionId, StreamIdentity};
-use eddy_stream::{Backoff, Partition, PartitionReader, Source, Start, StreamError};
+use eddy_stream::{Backoff, FailureLog, Partition, PartitionReader, Source, Start, StreamError};
 use serde::{Deserialize, Serialize};
 
 use crate::counters::SourceCounters;
@@ -79,6 +79,7 @@ impl KinesisSource {
     {
         let mut pause =
             Backoff::new(Duration::from_millis(100), Duration::from_secs(10), &self.stream);
+        let mut failures = FailureLog::default();
         loop {
             match call().await {
                 Ok(answer) => return Ok(answer),
@@ -88,7 +89,14 @@ impl KinesisSource {
                         return Err(error.into_stream_error(action, &resource(&self.stream)));
                     }
                     self.counters.add_retries(1);
-                    tracing::debug!(action, ?error, "trying again");
+                    if let Some(failing_for) = failures.failed() {
+                        let (stream, reason) = (&self.stream, &error);
+                        tracing::warn!(
+                            stream, action, %reason, ?failing_for,
+                            "a call keeps failing; it is tried again",
+                        );
+                    }
+                    tracing::debug!(action, %error, "trying again");
                     pause.wait().await;
                 }
             }

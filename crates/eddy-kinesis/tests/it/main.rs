@@ -3,7 +3,10 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, future};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use eddy_kinesis::{
@@ -12,6 +15,7 @@ use eddy_kinesis::{
 };
 use eddy_record::RawRecord;
 use eddy_stream::{ErrorKind, Source, Start};
+use md5::{Digest as _, Md5};
 use support::{Server, drain, reading};
 
 const STREAM: &str = "readings";
@@ -221,4 +225,102 @@ async fn a_server_that_is_away_is_waited_for() {
     producer.put("k", reading(1)).await.expect("accepted");
     let counts = producer.flush().await;
     assert_eq!((counts.acknowledged, counts.failed, counts.retried), (1, 0, 3));
+}
+
+#[tokio::test]
+async fn an_aggregate_of_no_records_is_a_record_of_its_own() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let mut nothing = vec![0xf3, 0x89, 0x9a, 0xc2];
+    nothing.extend_from_slice(&Md5::digest(b""));
+    let nothing = Bytes::from(nothing);
+    server.put(STREAM, "k", [nothing.clone(), reading(9)]).await;
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let all = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
+    assert_eq!(all.iter().map(|record| &record.data).collect::<Vec<_>>(), [&nothing, &reading(9)]);
+    assert_eq!(source.counters().records(), 2);
+}
+
+/// A reader at the latest record, at a server that fails once and meanwhile takes a record.
+async fn latest_past(action: &'static str, code: &'static str) -> Vec<String> {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let producer = Arc::new(Producer::new(server.client.clone(), ProducerSettings::new(STREAM)));
+    let put = move || {
+        let producer = Arc::clone(&producer);
+        async move {
+            producer.put("k", reading(1)).await.expect("accepted");
+            assert_eq!(producer.flush().await.acknowledged, 1);
+        }
+    };
+    let failure = (StatusCode::BAD_REQUEST, code);
+    let flaky = support::flaky_while(&server, action, failure, 1, 1, put).await;
+    let client = client(&ConnectionSettings::local(&flaky)).await;
+    let source = KinesisSource::new(client, STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let mut reader = source.open(&shard, &Start::Latest).await.expect("opens");
+    support::next_records(&mut reader, 1).await.iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn latest_skips_nothing_when_its_first_iterator_expires() {
+    assert_eq!(latest_past("GetRecords", "ExpiredIteratorException").await, ["1"]);
+}
+
+#[tokio::test]
+async fn latest_skips_nothing_when_its_first_iterator_is_throttled() {
+    let found = latest_past("GetShardIterator", "ProvisionedThroughputExceededException").await;
+    assert_eq!(found, ["1"]);
+}
+
+#[tokio::test]
+async fn a_request_too_large_for_a_proxy_is_halved_in_order() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    let proxy = support::behind_a_proxy(&server, 20_000).await;
+    let client = client(&ConnectionSettings::local(&proxy)).await;
+    let producer = Producer::new(client, ProducerSettings::new(STREAM));
+    for n in 0..400 {
+        producer.put("k", format!("{n:0>100}").into()).await.expect("accepted");
+    }
+    producer.put("k", vec![b'x'; 30_000].into()).await.expect("accepted");
+    producer.put("k", reading(400)).await.expect("accepted");
+    let counts = producer.flush().await;
+    assert_eq!((counts.acknowledged, counts.failed), (401, 1));
+    let why = producer.last_error().expect("why");
+    assert!(why.contains("larger") && why.contains("413"), "{why}");
+
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let records = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
+    let numbers: Vec<u32> =
+        records.iter().map(|record| text(record).parse().expect("a number")).collect();
+    assert_eq!(numbers, (0..=400).collect::<Vec<_>>());
+}
+
+/// As on a machine where nobody has set credentials up.
+#[derive(Debug)]
+struct NoCredentials;
+
+impl ProvideCredentials for NoCredentials {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("none are set")))
+    }
+}
+
+#[tokio::test]
+async fn missing_credentials_are_fatal_at_once_and_said_plainly() {
+    let server = Server::start(|_| {}).await;
+    let config = server.client.config().to_builder().credentials_provider(NoCredentials).build();
+    let client = eddy_kinesis::Client::from_conf(config);
+    let source = KinesisSource::new(client, STREAM, support::fast());
+    let error = source.identity().await.expect_err("no credentials");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
+    let why = std::error::Error::source(&error).expect("why").to_string();
+    assert!(why.contains("none are set") && !why.contains('{'), "{why}");
 }

@@ -77,20 +77,53 @@ pub(crate) async fn flaky(
     every: usize,
     n_failures: usize,
 ) -> String {
+    flaky_while(server, action, failure, every, n_failures, || std::future::ready(())).await
+}
+
+/// [`flaky`], with something that happens before each failure is answered.
+pub(crate) async fn flaky_while<F>(
+    server: &Server,
+    action: &'static str,
+    failure: (StatusCode, &'static str),
+    every: usize,
+    n_failures: usize,
+    meanwhile: impl Fn() -> F + Clone + Send + Sync + 'static,
+) -> String
+where
+    F: Future<Output = ()> + Send,
+{
     let n_calls = Arc::new(AtomicUsize::new(0));
-    let answer = move |State(n_calls): State<Arc<AtomicUsize>>, request: Request, next: Next| async move {
-        let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
-        if target.is_some_and(|target| target.ends_with(action)) {
-            let n_calls = n_calls.fetch_add(1, Ordering::SeqCst) + 1;
-            if n_calls % every == 0 && n_calls / every <= n_failures {
-                let body = format!("{{\"__type\":\"{}\",\"message\":\"on command\"}}", failure.1);
-                let response: Response = (failure.0, body).into_response();
-                return response;
+    let answer = move |State(n_calls): State<Arc<AtomicUsize>>, request: Request, next: Next| {
+        let meanwhile = meanwhile.clone();
+        async move {
+            let target =
+                request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+            if target.is_some_and(|target| target.ends_with(action)) {
+                let n_calls = n_calls.fetch_add(1, Ordering::SeqCst) + 1;
+                if n_calls % every == 0 && n_calls / every <= n_failures {
+                    meanwhile().await;
+                    let body =
+                        format!("{{\"__type\":\"{}\",\"message\":\"on command\"}}", failure.1);
+                    let response: Response = (failure.0, body).into_response();
+                    return response;
+                }
             }
+            next.run(request).await
+        }
+    };
+    serve(server.app.clone().layer(axum::middleware::from_fn_with_state(n_calls, answer))).await
+}
+
+/// A server behind one that refuses requests of more than `max_bytes`, as proxies do.
+pub(crate) async fn behind_a_proxy(server: &Server, max_bytes: usize) -> String {
+    let refuse = move |request: Request, next: Next| async move {
+        let length = request.headers().get("content-length").and_then(|n| n.to_str().ok());
+        if length.and_then(|n| n.parse().ok()).is_none_or(|n: usize| n > max_bytes) {
+            return (StatusCode::PAYLOAD_TOO_LARGE, "<h1>Too large</h1>").into_response();
         }
         next.run(request).await
     };
-    serve(server.app.clone().layer(axum::middleware::from_fn_with_state(n_calls, answer))).await
+    serve(server.app.clone().layer(axum::middleware::from_fn(refuse))).await
 }
 
 pub(crate) fn reading(n: u64) -> Bytes {
