@@ -62,7 +62,13 @@ impl FirehoseSink {
             }
             if let Some(failing_for) = failures.failed() {
                 let n_left = batch.len();
-                tracing::warn!(delivery_stream = name, n_left, reason, ?failing_for, "putting again");
+                tracing::warn!(
+                    delivery_stream = name,
+                    n_left,
+                    reason,
+                    ?failing_for,
+                    "putting again"
+                );
             }
             pause.wait().await;
         }

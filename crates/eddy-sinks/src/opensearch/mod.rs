@@ -85,7 +85,13 @@ impl OpenSearchSink {
             }
             if let Some(failing_for) = failures.failed() {
                 let n_left = work.last().map_or(0, Vec::len);
-                tracing::warn!(url = self.settings.url, n_left, reason, ?failing_for, "sending again");
+                tracing::warn!(
+                    url = self.settings.url,
+                    n_left,
+                    reason,
+                    ?failing_for,
+                    "sending again"
+                );
             }
             pause.wait().await;
         }
