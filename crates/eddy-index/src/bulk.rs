@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::document::{Document, validate_id};
 use crate::http::{cause_json, outcome_parts, shards};
+use crate::limits::MAX_BULK_OPERATIONS;
 use crate::query::{known, object};
 use crate::write::{Action, Operation};
 use crate::{Index, IndexError, names};
@@ -112,6 +113,11 @@ fn parse(default_index: Option<&str>, body: &[u8]) -> Result<Vec<Item>, IndexErr
                 std::str::from_utf8(source).map_err(|_| malformed("its document is not UTF-8"))?
             }
         };
+        if items.len() == MAX_BULK_OPERATIONS {
+            return Err(IndexError::TooLarge {
+                reason: format!("a bulk request has at most {MAX_BULK_OPERATIONS} operations"),
+            });
+        }
         let id_text = id.clone().unwrap_or_default();
         let operation = operation(verb, &index, id, source.trim());
         items.push(Item { verb, index, id: id_text, operation });

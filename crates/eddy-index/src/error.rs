@@ -40,6 +40,12 @@ pub enum IndexError {
         /// Which, and the range.
         reason: String,
     },
+    /// The request asks for more at once than is done at once.
+    #[error("{reason}")]
+    TooLarge {
+        /// What, and the bound.
+        reason: String,
+    },
     /// A document does not fit the index.
     #[error("{reason}")]
     Document {
@@ -125,6 +131,7 @@ impl IndexError {
             | Self::Settings { .. } => 400,
             Self::IndexNotFound { .. } | Self::Missing { .. } => 404,
             Self::Conflict { .. } => 409,
+            Self::TooLarge { .. } => 413,
             Self::Closed | Self::InUse { .. } => 503,
             Self::Engine(tantivy::TantivyError::AggregationError(_))
             | Self::Engine(tantivy::TantivyError::InvalidArgument(_)) => 400,
@@ -137,6 +144,7 @@ impl IndexError {
         match self {
             Self::Parsing { .. } => "parsing_exception",
             Self::IllegalArgument { .. } | Self::Settings { .. } => "illegal_argument_exception",
+            Self::TooLarge { .. } => "content_too_long_exception",
             Self::Document { .. } => "mapper_parsing_exception",
             Self::IndexName { .. } => "invalid_index_name_exception",
             Self::IndexNotFound { .. } => "index_not_found_exception",

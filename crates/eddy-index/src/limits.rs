@@ -53,6 +53,9 @@ pub const MAX_OPEN_WRITERS: usize = 3;
 /// Operations that wait for the committer before writers wait in turn.
 pub const MAX_QUEUED_WRITES: usize = 64;
 
+/// Operations of one `_bulk` request: each takes a few hundred bytes in memory and in the answer.
+pub const MAX_BULK_OPERATIONS: usize = 50_000;
+
 /// Operations that one commit takes together: bounds the time that the first of them waits.
 pub const MAX_GROUP_OPERATIONS: usize = 50_000;
 

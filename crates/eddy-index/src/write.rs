@@ -237,14 +237,15 @@ impl Committer {
             return Err(IndexError::Conflict { id: document.id.as_ref().to_owned() });
         }
         let is_watched = self.live.is_watched();
+        let name = Arc::clone(&shard.name);
+        // From here on the writer may hold a part of this: if the rest fails, it is dropped.
+        group.touched.insert(Arc::clone(&name));
         let writer = self.writer(shard, group)?;
         if exists {
             writer.delete_term(id_term(&document.id));
         }
         let (id, source) = (Arc::clone(&document.id), Arc::clone(&document.source));
         writer.add_document(document.into_engine())?;
-        let name = Arc::clone(&shard.name);
-        group.touched.insert(Arc::clone(&name));
         if is_watched {
             group.live.push(LiveDocument {
                 index: Arc::clone(&name),

@@ -4,8 +4,12 @@ use anyhow::{Result, bail};
 use eddy_record::write_f64;
 use serde_json::Value;
 
-/// Columns that are numbers and are no reading.
-const NOT_READINGS: [&str; 2] = ["timestamp", "index"];
+/// Whether a column of numbers is a reading: not where it counts, and not where this program wrote it.
+fn is_reading(name: &str) -> bool {
+    !matches!(name, "timestamp" | "index" | "ANOMALY_SCORE")
+        && !name.starts_with("ATTR_HIGH_")
+        && !name.starts_with("ATTR_LOW_")
+}
 
 /// One way of writing rows as lines.
 pub(crate) trait Row {
@@ -72,6 +76,11 @@ impl CsvColumns {
     }
 }
 
+/// Whether a line ends inside quotation marks.
+fn has_open_quote(line: &[u8]) -> bool {
+    line.iter().filter(|byte| **byte == b'"').count() % 2 == 1
+}
+
 /// Calls `each` with every field of a line, unquoted.
 fn fields(line: &[u8], mut each: impl FnMut(&[u8])) {
     if !line.contains(&b'"') {
@@ -108,7 +117,7 @@ impl Row for CsvColumns {
     fn choose_from_what_is_known(&mut self) -> Result<()> {
         self.chosen = (0..self.names.len())
             .filter(|column_idx| self.numeric[*column_idx] == Some(true))
-            .filter(|column_idx| !NOT_READINGS.contains(&self.names[*column_idx].as_str()))
+            .filter(|column_idx| is_reading(&self.names[*column_idx]))
             .collect();
         if self.chosen.is_empty() && self.numeric.iter().any(Option::is_some) {
             bail!(
@@ -146,6 +155,9 @@ impl Row for CsvColumns {
 
     fn read(&mut self, line: &[u8], point: &mut Vec<f32>) -> bool {
         point.clear();
+        if has_open_quote(line) {
+            return false;
+        }
         point.resize(self.chosen.len(), 0.0);
         let mut n_read = 0;
         let mut column_idx = 0;
@@ -164,10 +176,21 @@ impl Row for CsvColumns {
     }
 
     fn begin(&self, line: &[u8], out: &mut Vec<u8>) {
-        out.extend_from_slice(line);
         // A short line is filled up, so that the score stands in its column.
         let mut n_fields = 0_usize;
-        fields(line, |_| n_fields += 1);
+        if has_open_quote(line) {
+            // What follows would be inside the quotes: the line becomes the text of its first field.
+            out.push(b'"');
+            out.extend(
+                line.iter()
+                    .flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 })),
+            );
+            out.push(b'"');
+            n_fields = 1;
+        } else {
+            out.extend_from_slice(line);
+            fields(line, |_| n_fields += 1);
+        }
         out.extend(std::iter::repeat_n(b',', self.names.len().saturating_sub(n_fields)));
     }
 
@@ -208,7 +231,7 @@ impl Row for JsonColumns {
         self.chosen = self
             .known
             .iter()
-            .filter(|(name, numeric)| *numeric && !NOT_READINGS.contains(&name.as_str()))
+            .filter(|(name, numeric)| *numeric && is_reading(name))
             .map(|(name, _)| name.clone())
             .collect();
         if self.chosen.is_empty() {
@@ -249,10 +272,10 @@ impl Row for JsonColumns {
     fn begin(&self, line: &[u8], out: &mut Vec<u8>) {
         let text = line.trim_ascii();
         let is_object = object(line).is_some();
-        match text.strip_suffix(b"}").filter(|_| is_object) {
+        match text.strip_suffix(b"}").map(<[u8]>::trim_ascii_end).filter(|_| is_object) {
             Some(open) => {
                 out.extend_from_slice(open);
-                if open.trim_ascii() != b"{" {
+                if open != b"{" {
                     out.push(b',');
                 }
             }

@@ -18,6 +18,11 @@ use columns::{CsvColumns, JsonColumns, Row};
 use lines::Lines;
 use model_file::ModelFile;
 
+/// Lines that wait at most for a column's first value: one that has none by then is no reading.
+const MAX_WAITING_LINES: usize = 1000;
+/// And their bytes.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+
 /// The arguments of `eddy score`.
 #[derive(Args, Debug)]
 pub(crate) struct ScoreArgs {
@@ -107,8 +112,13 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
     let mut lines = Lines::new(BufReader::with_capacity(1 << 16, input));
     let mut out = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     match score(args, &mut lines, &mut out) {
-        // Whoever reads the scores has seen enough: that is no failure.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
+        // Whoever reads the scores has seen enough: that is no failure, but for the model.
+        Err(error) if is_broken_pipe(&error) => match &args.save {
+            None => Ok(()),
+            Some(path) => {
+                bail!("{} was not saved: the output was closed before the end", path.display())
+            }
+        },
         other => other,
     }
 }
@@ -131,15 +141,19 @@ fn score(args: &ScoreArgs, lines: &mut Lines<impl Read>, out: &mut impl Write) -
     };
     // The columns are known once every one of them has had a value; lines before that wait.
     let mut waiting = Vec::new();
-    loop {
-        if rows.choose(wanted)? {
-            break;
-        }
-        let Some(line) = lines.next()? else {
+    let mut waiting_bytes = 0;
+    while !rows.choose(wanted)? {
+        let line = if waiting.len() < MAX_WAITING_LINES && waiting_bytes < MAX_WAITING_BYTES {
+            lines.next()?
+        } else {
+            None
+        };
+        let Some(line) = line else {
             rows.choose_from_what_is_known()?;
             break;
         };
         rows.look_at(line);
+        waiting_bytes += line.len();
         waiting.push(line.to_vec());
     }
     let columns = rows.columns();

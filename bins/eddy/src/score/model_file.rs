@@ -26,8 +26,15 @@ impl ModelFile {
         Self::from_bytes(&bytes).with_context(|| format!("{} is no model", path.display()))
     }
 
-    /// Writes the model, all of it or nothing.
+    /// Writes the model, all of it or nothing where the path is a file or nothing yet; what is
+    /// something else, such as a pipe, is written as it is.
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        // Behind a symbolic link the file is replaced, not the link.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return std::fs::write(path, self.to_bytes())
+                .with_context(|| format!("cannot write {}", path.display()));
+        }
         let mut name = path.file_name().context("the path names no file")?.to_owned();
         name.push(format!(".{}.tmp", std::process::id()));
         let unfinished = path.with_file_name(name);

@@ -150,6 +150,65 @@ fn ndjson_has_the_scores_of_csv() {
 }
 
 #[test]
+fn a_column_without_any_value_does_not_hold_the_scores_back() {
+    // Two columns of which one never has a value: decided after a thousand lines, not at the end.
+    let mut csv = String::from("a,b\n");
+    (0..3000).for_each(|row| writeln!(csv, "{},", row % 7).expect("a String"));
+    let alone = stdout(&["score", "--score-only", "--columns", "a"], &csv);
+    assert_eq!(stdout(&["score", "--score-only"], &csv), alone);
+    // A value that comes later than that is not a reading any more.
+    csv.push_str("1,5\n");
+    assert_eq!(stdout(&["score", "--score-only"], &csv).lines().count(), 3001);
+}
+
+#[test]
+fn scores_of_an_earlier_run_are_no_readings() {
+    let once = stdout(&["score", "--attribution"], readings(300));
+    let again = stdout(&["score", "--score-only"], once);
+    assert_eq!(again, stdout(&["score", "--score-only"], readings(300)));
+}
+
+#[test]
+fn a_quote_that_is_never_closed_keeps_the_score_in_its_column() {
+    let text = stdout(&["score"], "a,b\n1,2\n\"1,2\n3,4\n");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<csv::StringRecord> =
+        reader.records().collect::<Result<_, _>>().expect("rows of three fields");
+    assert_eq!(rows.len(), 3, "{text}");
+    assert_eq!(rows[1], ["\"1,2", "", "0"][..]);
+}
+
+#[test]
+fn an_empty_object_stays_json() {
+    let text = stdout(&["score", "--format", "ndjson", "--columns", "x"], "{ }\n{}\n{\"x\":1 }\n");
+    let rows: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(rows[0]["ANOMALY_SCORE"], 0);
+    assert_eq!((&rows[2]["x"], rows.len()), (&Value::from(1), 3));
+}
+
+#[cfg(unix)]
+#[test]
+fn saving_behind_a_link_keeps_the_link() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, link) = (folder.path().join("model"), folder.path().join("link"));
+    std::fs::write(&file, "old").expect("written");
+    std::os::unix::fs::symlink(&file, &link).expect("linked");
+    stdout(&["score", "--save", link.to_str().expect("UTF-8")], readings(100));
+    assert!(link.symlink_metadata().expect("there").is_symlink());
+    assert_ne!(std::fs::read(&file).expect("there"), b"old");
+    stdout(&["score", "--load", link.to_str().expect("UTF-8")], readings(3));
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_by_its_number() {
+    let mut input = b"a\n1\n".to_vec();
+    input.resize(input.len() + (64 << 20) + 1, b'1');
+    let said = complaint(&["score"], input);
+    assert!(said.contains("line 3 is longer than"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_scored_is_said() {
     for (args, input, says) in [
         (&["score"][..], "", "the input is empty"),

@@ -119,3 +119,13 @@ async fn indices_are_listed_mapped_and_deleted() {
     assert_eq!(endpoint.call("GET", "/anomalies-2026.11.23/_search", "").await.0, 404);
     assert_eq!(endpoint.reopened().call("GET", "/_count", "").await.1["count"], 0);
 }
+
+#[tokio::test]
+async fn a_bulk_request_of_very_many_operations_is_refused_whole() {
+    let endpoint = Endpoint::new();
+    let body = "{\"delete\":{\"_id\":\"1\"}}\n".repeat(50_001);
+    let (status, answer) = endpoint.call("POST", "/anomalies/_bulk", &body).await;
+    assert_eq!(status, 413, "{answer}");
+    assert_eq!(answer["error"]["type"], "content_too_long_exception");
+    assert!(answer["error"]["reason"].as_str().is_some_and(|reason| reason.contains("50000")));
+}
