@@ -12,6 +12,8 @@
 //!   most `log2(1 + sample_size)`.
 //! - [`Forest::attribution`] tells how much each dimension added to the score, and whether by being
 //!   high or low.
+//! - [`Forest::displacement`], [`Forest::density`] and [`Forest::dynamic_score`] see the sample in
+//!   other ways; [`Forest::score_ignoring`] leaves out what is too much like the observation.
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit.
 //!
@@ -48,8 +50,11 @@ mod boxes;
 mod change;
 #[cfg(test)]
 mod check;
+mod climb;
 mod codec;
 mod cut;
+mod density;
+mod dynamic;
 mod engine;
 mod error;
 mod forest;
@@ -58,19 +63,25 @@ mod layout;
 mod level;
 mod line;
 mod math;
+#[cfg(test)]
+mod naive;
 mod points;
 mod random;
 mod rebuild;
 mod sampler;
+mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
 mod tables;
 mod trees;
+mod view;
 mod visit;
 mod walk;
 
+pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;
+pub use scoring::{ScoreFunction, ScoreFunctions};
 pub use settings::ForestSettings;
 pub use visit::Attribution;
