@@ -4,7 +4,7 @@
 
 use crate::boxes::Bounds;
 use crate::layout::{Idx, Layout, Node, Ref};
-use crate::trees::{EMPTY, NONE, Trees};
+use crate::trees::{EMPTY, NONE, Trees, is_twin};
 
 /// One tree of a forest.
 pub(crate) struct TreeView<'a, L: Layout> {
@@ -80,5 +80,13 @@ impl<'a, L: Layout> TreeView<'a, L> {
             }
         }
         mass
+    }
+
+    /// The slot of every leaf's point in the store, with the leaf's mass.
+    pub(crate) fn slots(self) -> impl Iterator<Item = (u32, u32)> {
+        let base = self.tree * self.trees.room;
+        (base..base + self.mass() as usize)
+            .filter(move |place| !is_twin(self.trees.parents[*place]))
+            .map(move |place| (self.trees.slots[place].get(), self.trees.masses[place].get()))
     }
 }
