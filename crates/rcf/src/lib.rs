@@ -20,6 +20,8 @@
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
+//! With the feature `serde`, settings and forests serialize too, for JSON snapshots.
+//!
 //! # Score and explain
 //! ```
 //! use rcf::ForestSettings;
@@ -90,6 +92,8 @@ mod engine;
 mod error;
 mod forest;
 mod impute;
+#[cfg(feature = "serde")]
+mod json;
 mod kernel;
 mod layout;
 mod level;

@@ -3,5 +3,7 @@
 mod compare;
 mod estimates;
 mod golden;
+#[cfg(feature = "serde")]
+mod json;
 mod properties;
 mod snapshots;
