@@ -1,4 +1,4 @@
-//! The distribution of scores against the golden ones, over seeds 1 to 100 (or `--seeds N`).
+//! The distribution of scores and their kin against the golden ones, over seeds 1 to 100 (or `--seeds N`).
 //!
 //! `cargo run --release -p rcf --example golden`
 
@@ -18,7 +18,8 @@ fn main() -> std::process::ExitCode {
     println!("seeds 1..={n_seeds}");
     let mut passed = true;
     for (set, shingle_size) in compare::SETS {
-        for report in compare::compare(set, shingle_size, n_seeds) {
+        let reports = compare::compare(set, shingle_size, n_seeds);
+        for report in reports.into_iter().chain(compare::compare_more(set, shingle_size, n_seeds)) {
             println!("{report}");
             passed &= report.passed;
         }

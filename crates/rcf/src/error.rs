@@ -49,6 +49,18 @@ pub enum PointError {
         /// NaN or an infinity.
         value: f32,
     },
+    /// Count the missing numbers from 0 within the observation.
+    MissingIndex {
+        /// The index that was passed.
+        index: usize,
+        /// Numbers that the observation has.
+        n_numbers: usize,
+    },
+    /// Learn more observations first: [`Forest::is_ready`](crate::Forest::is_ready) tells when
+    /// there are enough.
+    NotReady,
+    /// Set `internal_shingling`: whole points do not tell how observations follow each other.
+    ExternalShingles,
 }
 
 impl fmt::Display for PointError {
@@ -60,6 +72,11 @@ impl fmt::Display for PointError {
             Self::NotFinite { dim_idx, value } => {
                 write!(f, "numbers must be finite, found {value} at index {dim_idx}")
             }
+            Self::MissingIndex { index, n_numbers } => {
+                write!(f, "an observation has {n_numbers} numbers, none at index {index}")
+            }
+            Self::NotReady => f.write_str("the forest has learnt too few observations"),
+            Self::ExternalShingles => f.write_str("the forest does not make the shingles itself"),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::sampler::{Clock, Policy};
 use crate::shingle::Shingle;
 use crate::tables::Tables;
 use crate::trees::Trees;
-use crate::visit::{Attribution, attribute};
+use crate::visit::Attribution;
 use crate::{ForestSettings, PointError};
 
 /// Points up to this length are put together without an allocation.
@@ -136,22 +136,7 @@ impl Forest {
     ///
     /// Cost: for every tree one walk down and one up, times the length of a point.
     pub fn attribution(&self, observation: &[f32]) -> Result<Attribution, PointError> {
-        self.check(observation)?;
-        let length = self.settings.point_len();
-        let mut sum = Attribution { high: vec![0.0; length], low: vec![0.0; length] };
-        if !self.is_ready() {
-            return Ok(sum);
-        }
-        self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
-                for tree in 0..trees.heads.len() {
-                    attribute(trees, tree, &self.tables, point, &mut sum);
-                }
-            });
-        });
-        let n_trees = self.n_trees();
-        sum.high.iter_mut().chain(&mut sum.low).for_each(|part| *part /= n_trees);
-        Ok(sum)
+        self.attribution_by(&self.tables, observation, 0)
     }
 
     /// The memory of the forest in bytes, on the heap and in itself.
@@ -164,11 +149,11 @@ impl Forest {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
-    fn n_trees(&self) -> f64 {
+    pub(crate) fn n_trees(&self) -> f64 {
         self.settings.n_trees as f64
     }
 
-    fn check(&self, observation: &[f32]) -> Result<(), PointError> {
+    pub(crate) fn check(&self, observation: &[f32]) -> Result<(), PointError> {
         let expected = if self.settings.internal_shingling {
             self.settings.n_dims
         } else {
@@ -184,7 +169,7 @@ impl Forest {
     }
 
     /// Calls `visit` with the padded point that an observation makes; -0.0 is 0.0 in it.
-    fn with_point<R>(&self, observation: &[f32], visit: impl FnOnce(&[f32]) -> R) -> R {
+    pub(crate) fn with_point<R>(&self, observation: &[f32], visit: impl FnOnce(&[f32]) -> R) -> R {
         if let ([x], 1) = (observation, self.settings.point_len()) {
             return visit(&[x + 0.0]);
         }

@@ -12,9 +12,17 @@
 //!   most `log2(1 + sample_size)`.
 //! - [`Forest::attribution`] tells how much each dimension added to the score, and whether by being
 //!   high or low.
+//! - [`Forest::displacement`], [`Forest::density`] and [`Forest::dynamic_score`] see the sample in
+//!   other ways; [`Forest::score_ignoring`] leaves out what is too much like the observation.
+//! - [`Forest::near_neighbors`], [`Forest::impute`] and [`Forest::forecast`] ask the sample itself:
+//!   what was like this, what is missing, what comes next.
+//! - [`Forest::update_filling`] and [`Forest::update_after_gap`] learn streams with holes.
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
-//!   never been away, to the last bit.
+//!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
+//! With the feature `serde`, settings and forests serialize too, for JSON snapshots.
+//!
+//! # Score and explain
 //! ```
 //! use rcf::ForestSettings;
 //!
@@ -30,14 +38,39 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Shingle, forecast, save and restore
+//! With shingles a point is the last few observations, so that an unusual order of usual values
+//! stands out, and the next ones can be forecast.
+//!
+//! ```
+//! use rcf::{Forest, ForestSettings};
+//!
+//! let mut settings = ForestSettings::new(1);
+//! settings.shingle_size = 6;
+//! let mut forest = settings.build()?;
+//! for hour in 0..1200 {
+//!     forest.update(&[(hour % 24) as f32])?;
+//! }
+//! // 12 is usual, but not now.
+//! assert!(forest.score(&[12.0])? > 1.5 * forest.score(&[0.0])?);
+//!
+//! let forecast = forest.forecast(2)?;
+//! assert_eq!(forecast.median, [0.0, 1.0]);
+//!
+//! let mut restored = Forest::from_bytes(&forest.to_bytes())?;
+//! assert_eq!(restored.score_and_update(&[0.0])?, forest.score_and_update(&[0.0])?);
+//! assert_eq!(restored.to_bytes(), forest.to_bytes());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
 //! The crate does no I/O, starts no thread, reads no clock and has
 //! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
 //!
 //! # What it does not do
-//! It sets no threshold and imputes no missing value: a score ranks, what to alert on is the
-//! caller's choice.
+//! It sets no threshold: a score ranks, what to alert on is the caller's choice. It scales no
+//! dimension: one with large numbers counts for more, so bring them to like ranges first.
 //!
 //! # References
 //! Guha, Mishra, Roy, Schrijvers: *Robust Random Cut Forest Based Anomaly Detection on Streams*,
@@ -48,29 +81,51 @@ mod boxes;
 mod change;
 #[cfg(test)]
 mod check;
+mod climb;
 mod codec;
+mod conditional;
 mod cut;
+mod decay;
+mod density;
+mod dynamic;
 mod engine;
 mod error;
 mod forest;
+mod impute;
+#[cfg(feature = "serde")]
+mod json;
 mod kernel;
 mod layout;
 mod level;
 mod line;
 mod math;
+mod missing;
+#[cfg(test)]
+mod naive;
+mod neighbors;
 mod points;
+mod pool;
 mod random;
 mod rebuild;
 mod sampler;
+mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
 mod tables;
 mod trees;
+mod view;
 mod visit;
 mod walk;
+mod warm;
 
+pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;
+pub use impute::Estimate;
+pub use missing::{Fill, n_missed};
+pub use neighbors::Neighbor;
+pub use scoring::{ScoreFunction, ScoreFunctions};
 pub use settings::ForestSettings;
 pub use visit::Attribution;
+pub use warm::WarmStartError;

@@ -26,8 +26,8 @@ const MAGIC: &[u8; 4] = b"RCF\n";
 const VERSION: u16 = 2;
 const CHECKSUM_BYTES: usize = 8;
 
-const NODE: u8 = 0;
-const LEAF: u8 = 1;
+pub(crate) const NODE: u8 = 0;
+pub(crate) const LEAF: u8 = 1;
 
 fn damaged<T>(what: &'static str) -> Result<T, SnapshotError> {
     Err(SnapshotError::Damaged { what })
@@ -38,21 +38,17 @@ impl Forest {
     ///
     /// Cost: about 16 bytes a tree and sample, and 4 a coordinate.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.raw(MAGIC);
-        out.raw(&VERSION.to_le_bytes());
-        write_settings(&self.settings, &mut out);
-        out.u64(self.n_observations);
-        out.u64(self.n_accepted);
-        out.u64(self.clock.n_points);
-        out.f64(self.clock.scale);
-        self.shingle.numbers().iter().for_each(|x| out.f32(*x));
-        with_trees!(&self.trees, trees => {
-            write_trees(trees, self.settings.point_len(), self.clock.n_points, &mut out);
-        });
-        let sum = checksum(&out.bytes);
-        out.u64(sum);
-        out.bytes
+        sealed(|out| {
+            write_settings(&self.settings, out);
+            out.u64(self.n_observations);
+            out.u64(self.n_accepted);
+            out.u64(self.clock.n_points);
+            out.f64(self.clock.scale);
+            self.shingle.numbers().iter().for_each(|x| out.f32(*x));
+            with_trees!(&self.trees, trees => {
+                write_trees(trees, self.settings.point_len(), self.clock.n_points, out);
+            });
+        })
     }
 
     /// The forest that [`Forest::to_bytes`] described, in this version or an older one.
@@ -61,20 +57,7 @@ impl Forest {
     /// The bytes are not such a description, of a newer version, or damaged. No bytes make it panic
     /// or take more memory than a few times their length and what their settings ask for.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SnapshotError> {
-        let Some(rest) = bytes.strip_prefix(MAGIC) else { return Err(SnapshotError::NotASnapshot) };
-        let Some((version, rest)) = rest.split_first_chunk() else {
-            return damaged("the bytes are cut short");
-        };
-        let version = u16::from_le_bytes(*version);
-        if version > VERSION || version == 0 {
-            return Err(SnapshotError::Version { supported: VERSION, actual: version });
-        }
-        let Some((body, sum)) = rest.split_last_chunk::<CHECKSUM_BYTES>() else {
-            return damaged("the bytes are cut short");
-        };
-        if u64::from_le_bytes(*sum) != checksum(&bytes[..bytes.len() - CHECKSUM_BYTES]) {
-            return damaged("the checksum does not fit");
-        }
+        let (version, body) = unsealed(bytes)?;
         let mut input = Reader::new(body);
         let settings = read_settings(&mut input, version)?;
         settings.validate().map_err(SnapshotError::Settings)?;
@@ -93,6 +76,36 @@ impl Forest {
         }
         Ok(forest)
     }
+}
+
+/// The bytes of a snapshot around a body.
+pub(crate) fn sealed(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.raw(MAGIC);
+    out.raw(&VERSION.to_le_bytes());
+    write(&mut out);
+    let sum = checksum(&out.bytes);
+    out.u64(sum);
+    out.bytes
+}
+
+/// The version and the body of a snapshot's bytes.
+pub(crate) fn unsealed(bytes: &[u8]) -> Result<(u16, &[u8]), SnapshotError> {
+    let Some(rest) = bytes.strip_prefix(MAGIC) else { return Err(SnapshotError::NotASnapshot) };
+    let Some((version, rest)) = rest.split_first_chunk() else {
+        return damaged("the bytes are cut short");
+    };
+    let version = u16::from_le_bytes(*version);
+    if version > VERSION || version == 0 {
+        return Err(SnapshotError::Version { supported: VERSION, actual: version });
+    }
+    let Some((body, sum)) = rest.split_last_chunk::<CHECKSUM_BYTES>() else {
+        return damaged("the bytes are cut short");
+    };
+    if u64::from_le_bytes(*sum) != checksum(&bytes[..bytes.len() - CHECKSUM_BYTES]) {
+        return damaged("the checksum does not fit");
+    }
+    Ok((version, body))
 }
 
 fn read_present(
@@ -313,7 +326,7 @@ fn holds_each_once(parts: &[Part], n_entries: usize) -> bool {
     rising && once && held.into_iter().all(|held| held)
 }
 
-fn write_settings(settings: &ForestSettings, out: &mut Writer) {
+pub(crate) fn write_settings(settings: &ForestSettings, out: &mut Writer) {
     out.count(settings.n_dims as u64);
     out.count(settings.shingle_size as u64);
     out.count(u64::from(settings.internal_shingling));
@@ -328,7 +341,10 @@ fn write_settings(settings: &ForestSettings, out: &mut Writer) {
     out.count(u64::from(settings.compact));
 }
 
-fn read_settings(input: &mut Reader<'_>, version: u16) -> Result<ForestSettings, SnapshotError> {
+pub(crate) fn read_settings(
+    input: &mut Reader<'_>,
+    version: u16,
+) -> Result<ForestSettings, SnapshotError> {
     // Ranges are checked when all are read; these bounds only keep conversions safe.
     const MOST: usize = 1 << 24;
     let mut number = |most, what| input.at_most(most, what).map(|number| number as usize);

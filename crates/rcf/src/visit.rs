@@ -1,9 +1,10 @@
 //! What a tree says of a point: its score, and how the dimensions share in it.
 
-use crate::boxes::{Bounds, merge};
-use crate::layout::{Idx, Layout, Ref};
-use crate::tables::Tables;
-use crate::trees::{EMPTY, NONE, Trees};
+use crate::boxes::Bounds;
+use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
+use crate::layout::Layout;
+use crate::scoring::Scoring;
+use crate::view::TreeView;
 use crate::walk::parting;
 
 /// How much each dimension of a point added to its score.
@@ -18,112 +19,148 @@ pub struct Attribution {
     pub low: Vec<f64>,
 }
 
-/// The score of a point in one tree, with the leaf that the cuts lead it to; the tree must not be
-/// empty.
-fn score<L: Layout>(
-    trees: &Trees<L>,
-    tree: usize,
-    leaf: Ref,
-    tables: &Tables,
-    point: &[f32],
-    scratch: &mut [f32],
-) -> f64 {
-    let tree_mass = trees.heads[tree].n_entries;
-    let mut depth = trees.depth(tree, leaf);
-    if trees.leaf_point(tree, leaf) == point {
-        let mass = trees.masses[trees.place(tree, leaf)].get();
-        let value = Tables::damp(mass, tree_mass) * tables.seen(depth, mass);
-        return value * tables.log2_1p(tree_mass);
+impl Attribution {
+    pub(crate) fn zeros(point_len: usize) -> Self {
+        Self { high: vec![0.0; point_len], low: vec![0.0; point_len] }
     }
-    let mut value = tables.unseen(depth);
-    let mut at = trees.parent_of(tree, leaf);
-    while at != NONE {
-        depth -= 1;
-        let bounds = trees.bounds(tree, at, scratch);
-        let excess = bounds.excess(point);
-        if excess == 0.0 {
-            break;
+
+    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut f64> {
+        self.high.iter_mut().chain(&mut self.low)
+    }
+
+    fn total(&self) -> f64 {
+        self.high.iter().chain(&self.low).sum()
+    }
+}
+
+/// What both climbers know of their tree.
+struct Terms<'a, S> {
+    scoring: &'a S,
+    tree_mass: u32,
+    // Leaves up to this mass count as not there.
+    ignore_mass: u32,
+}
+
+impl<S: Scoring> Terms<'_, S> {
+    fn is_seen(&self, step: &LeafStep<'_>) -> bool {
+        step.is_equal && step.mass > self.ignore_mass
+    }
+
+    fn leaf_value(&self, step: &LeafStep<'_>) -> f64 {
+        let LeafStep { depth, mass, .. } = *step;
+        if self.is_seen(step) {
+            self.scoring.damp(mass, self.tree_mass) * self.scoring.seen(depth, mass)
+        } else {
+            self.scoring.unseen(depth, mass)
         }
-        value += parting(excess, bounds.range_sum()) * (tables.unseen(depth) - value);
-        at = trees.parent_of(tree, at);
     }
-    value * tables.log2_1p(tree_mass)
+}
+
+struct Score<'a, S> {
+    terms: Terms<'a, S>,
+    value: f64,
+}
+
+impl<S: Scoring> Climber for Score<'_, S> {
+    fn wants_masses(&self) -> bool {
+        S::BY_MASS
+    }
+
+    fn leaf(&mut self, step: &LeafStep<'_>) -> Way {
+        self.value = self.terms.leaf_value(step);
+        match (self.terms.is_seen(step), self.terms.ignore_mass) {
+            (true, _) => Way::Stop,
+            (false, 0) => Way::Nodes,
+            (false, _) => Way::Siblings,
+        }
+    }
+
+    fn node(&mut self, step: &NodeStep<'_>) {
+        let unseen = self.terms.scoring.unseen(step.depth, step.mass);
+        self.value += parting(step.excess, step.range_sum) * (unseen - self.value);
+    }
+}
+
+/// One tree's score of a padded point, 0 in an empty tree. Leaves of at most `ignore_mass` points
+/// count as not there.
+pub(crate) fn score<L: Layout, S: Scoring>(
+    tree: TreeView<'_, L>,
+    scoring: &S,
+    ignore_mass: u32,
+    point: &[f32],
+) -> f64 {
+    let tree_mass = tree.mass();
+    let mut score = Score { terms: Terms { scoring, tree_mass, ignore_mass }, value: 0.0 };
+    if climb(tree, point, &mut score) { scoring.normalize(score.value, tree_mass) } else { 0.0 }
+}
+
+struct Shares<'a, S> {
+    terms: Terms<'a, S>,
+    point: &'a [f32],
+    parts: Attribution,
+}
+
+impl<S: Scoring> Climber for Shares<'_, S> {
+    fn wants_masses(&self) -> bool {
+        S::BY_MASS
+    }
+
+    fn leaf(&mut self, step: &LeafStep<'_>) -> Way {
+        let value = self.terms.leaf_value(step);
+        let ignore_mass = self.terms.ignore_mass;
+        let is_ignored = ignore_mass > 0 && step.mass <= ignore_mass;
+        if step.is_equal || is_ignored {
+            #[expect(clippy::cast_precision_loss, reason = "at most 100 000")]
+            let part = value / (2.0 * self.parts.high.len() as f64);
+            self.parts.parts_mut().for_each(|to| *to = part);
+        } else {
+            let bounds = Bounds::of_point(step.stored);
+            mix(&mut self.parts, bounds, self.point, bounds.excess(self.point), 1.0, value);
+        }
+        if step.is_equal || ignore_mass > 0 { Way::Siblings } else { Way::Nodes }
+    }
+
+    fn node(&mut self, step: &NodeStep<'_>) {
+        let p = parting(step.excess, step.range_sum);
+        let value = self.terms.scoring.unseen(step.depth, step.mass);
+        mix(&mut self.parts, step.bounds, self.point, step.excess, p, value);
+    }
 }
 
 /// Adds one tree's attribution of a padded point to a sum.
 ///
 /// Where the tree holds an equal point, the boxes are those of the siblings on the way up, merged,
 /// as though the equal points were not there; the parts are then scaled to the tree's score.
-pub(crate) fn attribute<L: Layout>(
-    trees: &Trees<L>,
-    tree: usize,
-    tables: &Tables,
+pub(crate) fn attribute<L: Layout, S: Scoring>(
+    tree: TreeView<'_, L>,
+    scoring: &S,
+    ignore_mass: u32,
     point: &[f32],
     sum: &mut Attribution,
 ) {
-    if trees.heads[tree].root == EMPTY {
+    let target = score(tree, scoring, ignore_mass, point);
+    let terms = Terms { scoring, tree_mass: tree.mass(), ignore_mass };
+    let mut shares = Shares { terms, point, parts: Attribution::zeros(sum.high.len()) };
+    if !climb(tree, point, &mut shares) {
         return;
     }
-    let mut scratch = vec![0.0; 2 * point.len()];
-    let leaf = trees.descend(tree, point);
-    let mut depth = trees.depth(tree, leaf);
-    let target = score(trees, tree, leaf, tables, point, &mut scratch);
-    let point_len = sum.high.len();
-    let own = trees.leaf_point(tree, leaf);
-    let equal = own == point;
-    let mut parts = Attribution { high: vec![0.0; point_len], low: vec![0.0; point_len] };
-    if equal {
-        let mass = trees.masses[trees.place(tree, leaf)].get();
-        #[expect(clippy::cast_precision_loss, reason = "at most 100 000")]
-        let part = tables.seen(depth, mass) / (2.0 * point_len as f64);
-        parts.high.fill(part);
-        parts.low.fill(part);
-    } else {
-        mix(&mut parts, Bounds::of_point(own), point, 1.0, tables.unseen(depth));
-    }
-
-    // The siblings' merged boxes; used where an equal point hides behind the nodes' own.
-    let mut siblings: Vec<f32> = Vec::new();
-    let mut below = leaf;
-    let mut at = trees.parent_of(tree, leaf);
-    while at != NONE {
-        depth -= 1;
-        let bounds = if equal {
-            let sibling = trees.bounds(tree, trees.sibling_of(tree, below, at), &mut scratch);
-            if siblings.is_empty() {
-                siblings.extend_from_slice(sibling.min);
-                siblings.extend_from_slice(sibling.max);
-            } else {
-                merge(&mut siblings, sibling);
-            }
-            Bounds::of(&siblings)
-        } else {
-            trees.bounds(tree, at, &mut scratch)
-        };
-        let excess = bounds.excess(point);
-        if excess == 0.0 {
-            break;
-        }
-        let p = parting(excess, bounds.range_sum());
-        mix(&mut parts, bounds, point, p, tables.unseen(depth));
-        below = at;
-        at = trees.parent_of(tree, at);
-    }
-
-    let total: f64 = parts.high.iter().chain(&parts.low).sum();
-    let scale = if total > 0.0 { target / total } else { 0.0 };
-    for (sum, part) in sum.high.iter_mut().zip(&parts.high) {
-        *sum += part * scale;
-    }
-    for (sum, part) in sum.low.iter_mut().zip(&parts.low) {
-        *sum += part * scale;
+    let total = shares.parts.total();
+    let scale = if total != 0.0 { target / total } else { 0.0 };
+    for (sum, part) in sum.parts_mut().zip(shares.parts.parts_mut()) {
+        *sum += *part * scale;
     }
 }
 
 /// `parts = p * value, shared by how far the point lies outside in each direction, + (1 - p) *
 /// parts`.
-fn mix(parts: &mut Attribution, bounds: Bounds<'_>, point: &[f32], p: f64, value: f64) {
-    let excess = bounds.excess(point);
+fn mix(
+    parts: &mut Attribution,
+    bounds: Bounds<'_>,
+    point: &[f32],
+    excess: f64,
+    p: f64,
+    value: f64,
+) {
     let point_len = parts.high.len();
     for (dim, x) in point[..point_len].iter().enumerate() {
         let x = f64::from(*x);

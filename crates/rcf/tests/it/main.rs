@@ -1,6 +1,9 @@
 //! The crate as its users see it.
 
 mod compare;
+mod estimates;
 mod golden;
+#[cfg(feature = "serde")]
+mod json;
 mod properties;
 mod snapshots;

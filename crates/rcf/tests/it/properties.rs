@@ -51,6 +51,44 @@ proptest! {
     }
 
     #[test]
+    fn all_that_is_told_of_a_point_is_finite_and_in_its_range(
+        points in (1..4_usize).prop_flat_map(points), seed: u64, shingle_size in 1..4_usize,
+    ) {
+        let mut settings = small(points[0].len(), seed);
+        settings.shingle_size = shingle_size;
+        let mut forest = settings.build().expect("valid");
+        for point in &points {
+            let displacement = forest.displacement(point).expect("finite");
+            prop_assert!((0.0..1.0).contains(&displacement), "{displacement}");
+            let density = forest.density(point).expect("finite");
+            prop_assert!(density.is_finite() && density >= 0.0, "{density}");
+            let parts = forest.interpolation(point).expect("finite");
+            prop_assert!(parts.probability_mass.total() <= 1.0 + 1e-9);
+            for ignore_mass in [1, 3] {
+                let score = forest.score_ignoring(point, ignore_mass).expect("finite");
+                prop_assert!((0.0..=17_f64.log2() + 1e-12).contains(&score), "{score}");
+                let parts = forest.attribution_ignoring(point, ignore_mass).expect("finite");
+                let sum: f64 = parts.high.iter().chain(&parts.low).sum();
+                prop_assert!((sum - score).abs() < 1e-9);
+            }
+            if forest.is_ready() {
+                let imputed = forest.impute(point, &[0]).expect("ready");
+                let forecast = forest.forecast(3).expect("ready");
+                for estimate in [imputed, forecast] {
+                    let ordered = estimate.lower.iter().zip(&estimate.median).zip(&estimate.upper);
+                    for ((lower, median), upper) in ordered {
+                        prop_assert!(lower.is_finite() && upper.is_finite());
+                        prop_assert!(lower <= median && median <= upper, "{estimate:?}");
+                    }
+                }
+                let near = forest.near_neighbors(point, f64::INFINITY, 5).expect("finite");
+                prop_assert!(!near.is_empty() && near.iter().all(|near| near.distance.is_finite()));
+            }
+            forest.update(point).expect("finite");
+        }
+    }
+
+    #[test]
     fn a_forest_comes_back_from_its_bytes_and_goes_on_the_same(
         points in (1..4_usize).prop_flat_map(points), seed: u64, cut in 0..120_usize,
     ) {
