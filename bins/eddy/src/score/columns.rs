@@ -18,6 +18,8 @@ pub(crate) trait Row {
     fn choose(&mut self, wanted: &[String]) -> Result<bool>;
     /// Resolves the default although some columns never had a value.
     fn choose_from_what_is_known(&mut self) -> Result<()>;
+    /// Whether no line looked at had any value.
+    fn knows_nothing(&self) -> bool;
     /// Learns from a line which columns are numbers.
     fn look_at(&mut self, line: &[u8]);
     /// The columns of the point.
@@ -76,9 +78,26 @@ impl CsvColumns {
     }
 }
 
-/// Whether a line ends inside quotation marks.
+/// Whether a line ends inside quotation marks, as the reader of [`fields`] sees it: only a mark that
+/// begins a field opens, so that `5" pipe,20` is a whole line.
 fn has_open_quote(line: &[u8]) -> bool {
-    line.iter().filter(|byte| **byte == b'"').count() % 2 == 1
+    enum At {
+        Start,
+        Bare,
+        Quoted,
+        Closed,
+    }
+    let mut at = At::Start;
+    for byte in line {
+        at = match (at, byte) {
+            (At::Start | At::Closed, b'"') => At::Quoted,
+            (At::Quoted, b'"') => At::Closed,
+            (At::Quoted, _) => At::Quoted,
+            (_, b',') => At::Start,
+            _ => At::Bare,
+        };
+    }
+    matches!(at, At::Quoted)
 }
 
 /// Calls `each` with every field of a line, unquoted.
@@ -130,6 +149,10 @@ impl Row for CsvColumns {
             self.chosen = (0..self.names.len()).collect();
         }
         Ok(())
+    }
+
+    fn knows_nothing(&self) -> bool {
+        self.numeric.iter().all(Option::is_none)
     }
 
     fn look_at(&mut self, line: &[u8]) {
@@ -240,6 +263,10 @@ impl Row for JsonColumns {
         Ok(())
     }
 
+    fn knows_nothing(&self) -> bool {
+        self.known.is_empty()
+    }
+
     fn look_at(&mut self, line: &[u8]) {
         for (name, value) in object(line).into_iter().flatten() {
             if !value.is_null() && !self.known.iter().any(|(known, _)| *known == name) {
@@ -298,5 +325,27 @@ impl Row for JsonColumns {
 
     fn end(&self, out: &mut Vec<u8>) {
         out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every line of up to eight bytes: what is written behind it is a field of its own.
+    #[test]
+    fn a_line_is_open_exactly_where_a_field_behind_it_would_be_swallowed() {
+        for n_bytes in 0..=8_u32 {
+            for mut code in 0..3_usize.pow(n_bytes) {
+                let mut line = Vec::new();
+                for _ in 0..n_bytes {
+                    line.push(b"a,\""[code % 3]);
+                    code /= 3;
+                }
+                let mut last = Vec::new();
+                fields(&[&line[..], b",0"].concat(), |field| last = field.to_vec());
+                assert_eq!(has_open_quote(&line), last != b"0", "{}", line.escape_ascii());
+            }
+        }
     }
 }

@@ -143,11 +143,14 @@ fn score(args: &ScoreArgs, lines: &mut Lines<impl Read>, out: &mut impl Write) -
     let mut waiting = Vec::new();
     let mut waiting_bytes = 0;
     while !rows.choose(wanted)? {
-        let line = if waiting.len() < MAX_WAITING_LINES && waiting_bytes < MAX_WAITING_BYTES {
-            lines.next()?
-        } else {
-            None
-        };
+        let full = waiting.len() >= MAX_WAITING_LINES || waiting_bytes >= MAX_WAITING_BYTES;
+        if full && rows.knows_nothing() {
+            bail!(
+                "the first {} lines hold no value: name the columns with --columns",
+                waiting.len()
+            );
+        }
+        let line = if full { None } else { lines.next()? };
         let Some(line) = line else {
             rows.choose_from_what_is_known()?;
             break;

@@ -31,7 +31,8 @@ impl ModelFile {
     pub(crate) fn save(&self, path: &Path) -> Result<()> {
         // Behind a symbolic link the file is replaced, not the link.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if path.metadata().is_ok_and(|found| !found.is_file()) {
+        // What still is a link points to a file that is to be made.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
             return std::fs::write(path, self.to_bytes())
                 .with_context(|| format!("cannot write {}", path.display()));
         }

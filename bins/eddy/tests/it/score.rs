@@ -176,6 +176,9 @@ fn a_quote_that_is_never_closed_keeps_the_score_in_its_column() {
         reader.records().collect::<Result<_, _>>().expect("rows of three fields");
     assert_eq!(rows.len(), 3, "{text}");
     assert_eq!(rows[1], ["\"1,2", "", "0"][..]);
+    // A mark inside a field opens nothing: the line is a row like any other.
+    let inches = stdout(&["score", "--columns", "b"], "a,b\n5\" pipe,90\n");
+    assert_eq!(inches.lines().nth(1), Some("5\" pipe,90,0"));
 }
 
 #[test]
@@ -197,6 +200,9 @@ fn saving_behind_a_link_keeps_the_link() {
     stdout(&["score", "--save", link.to_str().expect("UTF-8")], readings(100));
     assert!(link.symlink_metadata().expect("there").is_symlink());
     assert_ne!(std::fs::read(&file).expect("there"), b"old");
+    std::fs::remove_file(&file).expect("removed");
+    stdout(&["score", "--save", link.to_str().expect("UTF-8")], readings(100));
+    assert!(link.symlink_metadata().expect("there").is_symlink() && file.is_file());
     stdout(&["score", "--load", link.to_str().expect("UTF-8")], readings(3));
 }
 
@@ -221,6 +227,7 @@ fn what_cannot_be_scored_is_said() {
         (&["score", "--initial-accept-fraction", "2"], "a\n1\n", "initial_accept_fraction"),
         (&["score", "no-such-file.csv"], "", "no-such-file.csv"),
         (&["score", "--load", "no-such-model"], "a\n1\n", "no-such-model"),
+        (&["score"], &format!("a,b\n{}1,2\n", "\n".repeat(1000)), "name the columns"),
     ] {
         let said = complaint(args, input);
         assert!(said.contains(says), "{args:?}: {said}");
