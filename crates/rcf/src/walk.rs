@@ -66,17 +66,6 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
     keys: &[i32],
 ) -> Found {
     let mut found = Found { n: 0, leaves: [0; BATCH], depths: [0; BATCH] };
-    if ONE && trees.lines.are_kept() {
-        for tree in batch {
-            if trees.heads[tree].root != EMPTY {
-                let (leaf, depth) = trees.lines.leaf(tree, trees.lines.rank(tree, keys[0]));
-                found.leaves[found.n & WRAP] = place(tree, leaf | L::LEAF);
-                found.depths[found.n & WRAP] = depth;
-                found.n += 1;
-            }
-        }
-        return found;
-    }
     let mut going = [0; BATCH];
     let mut n_going = 0;
     for tree in batch {
