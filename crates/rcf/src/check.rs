@@ -79,7 +79,8 @@ fn check_line<L: Layout>(trees: &Trees<L>, tree: usize) {
     let n_leaves = trees.lines.n_leaves[tree] as usize;
     let mass = if n_leaves == 0 { 0 } else { check_stretch(trees, tree, (0, n_leaves - 1), 1) };
     assert_eq!(mass, trees.heads[tree].n_entries);
-    let cuts = &trees.lines.cuts[tree * trees.lines.width..][..trees.lines.width];
+    let cuts = &trees.lines.cuts[..trees.lines.first_value(tree + 1)];
+    let cuts = &cuts[trees.lines.first_value(tree)..];
     assert!(cuts[n_leaves.saturating_sub(1)..].iter().all(|cut| *cut == i32::MAX));
     let depths = &trees.lines.depths[..trees.lines.first_depth(tree + 1)];
     let rest = &depths[trees.lines.first_depth(tree) + n_leaves.saturating_sub(1)..];

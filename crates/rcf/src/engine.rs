@@ -141,6 +141,9 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
         let Present { policy, clock, .. } = &mut present;
         if let Some(factor) = clock.tick(policy) {
             trees.weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            if ONE && trees.lines.are_kept() {
+                line_change::rebase::<L, K>(trees);
+            }
         }
         let n_trees = trees.heads.len();
         if trees.n_full < n_trees {

@@ -12,8 +12,13 @@
 
 use crate::kernel::Portable;
 use crate::layout::{Idx, number};
-use crate::scan::{Scan, WIDTH, after, before};
+use crate::scan::{Scan, WIDTH, after, before, beside};
 
+/// Cuts that are compared at once.
+const BLOCK: usize = 16;
+/// Cuts, values and entries before those of the first tree, and behind those of the last: they are
+/// moved in blocks.
+const MARGIN: usize = BLOCK + 1;
 /// Depths before and behind those of a tree: searches look at blocks of [`WIDTH`], from up to one
 /// gap outside.
 const PAD: usize = WIDTH + 8;
@@ -21,14 +26,19 @@ const PAD: usize = WIDTH + 8;
 /// The sorted lists of all trees.
 ///
 /// Invariants for each tree, of `n` leaves: `values` and `entries` hold them from the lowest to the
-/// highest, `cuts` the keys of its `n - 1` cuts in rising order, and above them [`i32::MAX`];
+/// highest, `cuts` the keys of its `n - 1` cuts in rising order, and above them [`i32::MAX`],
+/// `pivots` the last of each block of cuts, and above them [`i32::MAX`];
 /// `depths` those of its cuts, the root's being 1, and before and behind them 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<I> {
-    // What each tree has room for, a power of two; 0 where lines are not kept.
-    pub(crate) width: usize,
+    // What each tree has room for, a multiple of BLOCK; 0 where lines are not kept.
+    width: usize,
     pub(crate) n_leaves: Vec<u32>,
     pub(crate) cuts: Vec<i32>,
+    // A multiple of BLOCK for each tree.
+    pivots: Vec<i32>,
+    // Of full samples, the largest of each block of weights, and above them 0.
+    peaks: Vec<f32>,
     pub(crate) depths: Vec<u16>,
     pub(crate) values: Vec<f32>,
     pub(crate) entries: Vec<I>,
@@ -43,6 +53,8 @@ impl<I: Idx> Lines<I> {
             width: 0,
             n_leaves: Vec::new(),
             cuts: Vec::new(),
+            pivots: Vec::new(),
+            peaks: Vec::new(),
             depths: Vec::new(),
             values: Vec::new(),
             entries: Vec::new(),
@@ -57,21 +69,66 @@ impl<I: Idx> Lines<I> {
 
     /// Gives every tree room for so many leaves.
     pub(crate) fn make_room(&mut self, n_trees: usize, n_leaves: usize) {
-        let (old, new) = (self.width, n_leaves.next_power_of_two());
+        let (old, new) = (self.width, n_leaves.next_multiple_of(BLOCK));
         self.n_leaves.resize(n_trees, 0);
-        crate::trees::spread(&mut self.cuts, n_trees, old, new, i32::MAX);
-        crate::trees::spread(&mut self.values, n_trees, old, new, 0.0);
-        crate::trees::spread(&mut self.entries, n_trees, old, new, I::NONE);
+        widen(&mut self.cuts, n_trees, old, new, i32::MAX);
+        widen(&mut self.values, n_trees, old, new, 0.0);
+        widen(&mut self.entries, n_trees, old, new, I::NONE);
         let mut depths = vec![0; n_trees * (new + PAD) + PAD];
-        for tree in 0..n_trees {
-            let from = tree * (old + PAD) + PAD;
-            let to = tree * (new + PAD) + PAD;
-            if old > 0 {
+        if old > 0 {
+            for tree in 0..n_trees {
+                let from = tree * (old + PAD) + PAD;
+                let to = tree * (new + PAD) + PAD;
                 depths[to..to + old].copy_from_slice(&self.depths[from..from + old]);
             }
         }
         self.depths = depths;
         self.width = new;
+        self.pivots = vec![i32::MAX; n_trees * self.n_pivots()];
+        self.peaks = vec![0.0; n_trees * self.n_pivots()];
+        for tree in 0..n_trees {
+            self.set_pivots(tree, 0, new - 1);
+        }
+    }
+
+    /// Room for the pivots of a tree.
+    #[inline(always)]
+    fn n_pivots(&self) -> usize {
+        (self.width / BLOCK).next_multiple_of(BLOCK)
+    }
+
+    /// Takes the pivots from those cuts over that stand between two gaps.
+    #[inline(always)]
+    fn set_pivots(&mut self, tree: usize, start: usize, end: usize) {
+        let first = self.first_value(tree) + BLOCK - 1;
+        let first_pivot = tree * self.n_pivots();
+        for block in start / BLOCK..=end / BLOCK {
+            self.pivots[first_pivot + block] = self.cuts[first + block * BLOCK];
+        }
+    }
+
+    /// Takes over all weights of a full sample.
+    pub(crate) fn set_peaks<K: Scan>(&mut self, tree: usize, weights: &[f32]) {
+        for entry in (0..weights.len()).step_by(BLOCK) {
+            self.set_peak::<K>(tree, weights, entry);
+        }
+    }
+
+    /// Takes over the weight of one entry of a full sample.
+    #[inline(always)]
+    pub(crate) fn set_peak<K: Scan>(&mut self, tree: usize, weights: &[f32], entry: usize) {
+        let block = entry / BLOCK;
+        let weights = weights_of(weights, block);
+        let n_peaks = self.n_pivots();
+        self.peaks[tree * n_peaks + block] = weights[largest_of::<K>(weights)];
+    }
+
+    /// The entry of the largest weight of a full sample, the first where several are equal.
+    #[inline(always)]
+    pub(crate) fn largest<K: Scan>(&self, tree: usize, weights: &[f32]) -> usize {
+        let n_peaks = self.n_pivots();
+        let block = largest_of::<K>(&self.peaks[tree * n_peaks..][..n_peaks]);
+        block * BLOCK + largest_of::<K>(weights_of(weights, block))
     }
 
     /// Where the depth of a tree's first gap stands.
@@ -80,27 +137,40 @@ impl<I: Idx> Lines<I> {
         tree * (self.width + PAD) + PAD
     }
 
+    /// Where the first number, the first cut and the first entry of a tree stand.
+    #[inline(always)]
+    pub(crate) fn first_value(&self, tree: usize) -> usize {
+        tree * self.width + MARGIN
+    }
+
     /// The rank of the leaf that a tree's cuts lead a number to, by its key.
     #[inline(always)]
     pub(crate) fn rank(&self, tree: usize, key: i32) -> usize {
-        let cuts = &self.cuts[tree * self.width..][..self.width];
-        let mut rank = 0;
-        // Without branches, each of which would be mispredicted every other time.
-        for bit in (0..self.width.trailing_zeros()).rev() {
-            rank += usize::from(cuts[rank + (1 << bit) - 1] < key) << bit;
-        }
-        rank
+        let n_pivots = self.n_pivots();
+        let pivots = &self.pivots[tree * n_pivots..][..n_pivots];
+        let block = match pivots.try_into() {
+            Ok(pivots) => n_below(pivots, key),
+            Err(_) => pivots.partition_point(|pivot| *pivot < key),
+        };
+        let cuts = &self.cuts[self.first_value(tree) + block * BLOCK..];
+        block * BLOCK + n_below(cuts.first_chunk().expect("the margin"), key)
     }
 
     /// The number of the leaf at a rank.
     #[inline(always)]
     pub(crate) fn value(&self, tree: usize, rank: usize) -> f32 {
-        self.values[tree * self.width + rank]
+        self.values[self.first_value(tree) + rank]
+    }
+
+    /// Names another entry for the leaf at a rank.
+    pub(crate) fn set_entry(&mut self, tree: usize, rank: usize, entry: u32) {
+        let first = self.first_value(tree);
+        self.entries[first + rank] = I::new(entry);
     }
 
     /// The same as a list of one.
     pub(crate) fn numbers(&self, tree: usize, rank: usize) -> &[f32] {
-        &self.values[tree * self.width + rank..][..1]
+        &self.values[self.first_value(tree) + rank..][..1]
     }
 
     /// The depth of a gap's node, the root's being 1.
@@ -111,12 +181,12 @@ impl<I: Idx> Lines<I> {
     /// The entry of the leaf at a rank.
     #[inline(always)]
     pub(crate) fn entry(&self, tree: usize, rank: usize) -> u32 {
-        self.entries[tree * self.width + rank].get()
+        self.entries[self.first_value(tree) + rank].get()
     }
 
     /// The cut in a gap.
     pub(crate) fn cut(&self, tree: usize, gap: usize) -> f32 {
-        number(self.cuts[tree * self.width + gap])
+        number(self.cuts[self.first_value(tree) + gap])
     }
 
     /// The depths of the gaps before and behind a leaf; the higher is the depth of the leaf, the
@@ -162,43 +232,37 @@ impl<I: Idx> Lines<I> {
     /// are built from left to right.
     pub(crate) fn push(&mut self, tree: usize, value: f32, entry: u32, cut: Option<(i32, u16)>) {
         let n_leaves = self.n_leaves[tree] as usize;
-        let base = tree * self.width;
+        let base = self.first_value(tree);
         self.values[base + n_leaves] = value;
         self.entries[base + n_leaves] = I::new(entry);
         if let Some((key, depth)) = cut {
             self.cuts[base + n_leaves - 1] = key;
             let first = self.first_depth(tree);
             self.depths[first + n_leaves - 1] = depth;
+            self.set_pivots(tree, n_leaves - 1, n_leaves - 1);
         }
         self.n_leaves[tree] += 1;
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
         self.n_leaves.capacity() * size_of::<u32>()
-            + self.cuts.capacity() * size_of::<i32>()
+            + (self.cuts.capacity() + self.pivots.capacity()) * size_of::<i32>()
+            + self.peaks.capacity() * size_of::<f32>()
             + self.depths.capacity() * size_of::<u16>()
             + self.values.capacity() * size_of::<f32>()
             + self.entries.capacity() * size_of::<I>()
     }
 }
 
-/// A leaf and a gap that were taken out of a line, of which all but the depths still stand there.
+/// A leaf and a gap that were taken out of a line, and still stand there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hole {
     pub(crate) leaf: usize,
     pub(crate) gap: usize,
 }
 
-/// Where a new leaf goes: next to the leaf at `rank`, beside a subtree that reaches from there to
-/// the leaf `far`; with the new cut's key and depth. Ranks are those without the hole.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spot {
-    pub(crate) rank: usize,
-    pub(crate) is_right: bool,
-    pub(crate) far: usize,
-    pub(crate) cut: i32,
-    pub(crate) depth: u16,
-}
+/// The depth of a gap without a cut: no search finds it.
+const NO_CUT: u16 = u16::MAX;
 
 impl<I: Idx> Lines<I> {
     /// The hole of a line that nothing was taken out of.
@@ -208,7 +272,7 @@ impl<I: Idx> Lines<I> {
         Hole { leaf: n_leaves, gap: n_leaves.saturating_sub(1) }
     }
 
-    /// Takes the leaf at a rank out. The hole is to be filled or closed before anything else.
+    /// Takes the leaf at a rank out. The hole is to be moved or closed before anything else.
     #[inline(always)]
     pub(crate) fn remove<K: Scan>(&mut self, tree: usize, rank: usize) -> Hole {
         let n_leaves = self.n_leaves[tree] as usize;
@@ -217,54 +281,95 @@ impl<I: Idx> Lines<I> {
             return Hole { leaf: 0, gap: 0 };
         }
         let (left, right) = self.depths_beside(tree, rank);
-        let first = self.first_depth(tree);
-        let is_right = left > right;
-        let gap = if is_right { rank - 1 } else { rank };
+        let is_last = left > right;
+        let gap = rank - usize::from(is_last);
         // The sibling gets one level less deep.
-        if is_right {
-            let start = before::<K>(&self.depths, first + gap, left) + 1;
-            add(&mut self.depths, start, first + gap, u16::MAX);
-        } else {
-            let end = after::<K>(&self.depths, first + gap, right);
-            add(&mut self.depths, first + gap + 1, end, u16::MAX);
-        }
-        self.depths.copy_within(first + gap + 1..first + n_leaves, first + gap);
+        let at = self.first_depth(tree) + gap;
+        let other = beside::<K>(&self.depths, at, left.max(right), !is_last);
+        add(&mut self.depths, at.min(other) + 1, at.max(other), u16::MAX);
         Hole { leaf: rank, gap }
     }
 
-    /// Fills a hole with a new leaf in a line that has others.
+    /// Moves a hole to before or behind the leaf at a rank of those that are left, and puts a new
+    /// leaf into it. The cut is still to be set.
     #[inline(always)]
-    pub(crate) fn fill(&mut self, tree: usize, hole: Hole, spot: &Spot, value: f32, entry: u32) {
-        let n_leaves = self.n_leaves[tree] as usize;
+    pub(crate) fn move_hole(
+        &mut self,
+        tree: usize,
+        hole: Hole,
+        (rank, is_right): (usize, bool),
+        value: f32,
+        entry: u32,
+    ) {
         self.n_leaves[tree] += 1;
+        let first = self.first_value(tree);
+        let (from, to) = (first + hole.leaf, first + rank + usize::from(is_right));
+        relocate(&mut self.values, from, to, value);
+        relocate(&mut self.entries, from, to, I::new(entry));
+        relocate(&mut self.cuts, first + hole.gap, first + rank, i32::MAX);
         let first = self.first_depth(tree);
-        // The subtree beside gets one level deeper.
-        if spot.is_right {
-            add(&mut self.depths, first + spot.far, first + spot.rank, 1);
-        } else {
-            add(&mut self.depths, first + spot.rank, first + spot.far, 1);
-        }
-        let gap = spot.rank;
-        self.depths.copy_within(first + gap..first + n_leaves - 1, first + gap + 1);
-        self.depths[first + gap] = spot.depth;
-        let line = tree * self.width..(tree + 1) * self.width;
-        relocate(&mut self.cuts[line.clone()], hole.gap, gap, spot.cut);
-        let leaf = spot.rank + usize::from(spot.is_right);
-        relocate(&mut self.values[line.clone()], hole.leaf, leaf, value);
-        relocate(&mut self.entries[line], hole.leaf, leaf, I::new(entry));
+        relocate(&mut self.depths, first + hole.gap, first + rank, NO_CUT);
+    }
+
+    /// Sets the cut of the gap that a hole, which was at the gap `old`, was moved to. The new leaf's
+    /// sibling, which reaches from the gap to the leaf `far`, gets one level deeper.
+    #[inline(always)]
+    pub(crate) fn set_cut(
+        &mut self,
+        tree: usize,
+        (old, gap): (usize, usize),
+        far: usize,
+        key: i32,
+        depth: u16,
+    ) {
+        let first = self.first_value(tree);
+        self.cuts[first + gap] = key;
+        self.set_pivots(tree, old.min(gap), old.max(gap));
+        let first = self.first_depth(tree);
+        self.depths[first + gap] = depth;
+        let (start, end) = if far <= gap { (far, gap) } else { (gap + 1, far) };
+        add(&mut self.depths, first + start, first + end, 1);
     }
 
     /// Closes a hole.
     pub(crate) fn close(&mut self, tree: usize, hole: Hole) {
         let n_leaves = self.n_leaves[tree] as usize;
-        let base = tree * self.width;
-        self.values.copy_within(base + hole.leaf + 1..=base + n_leaves, base + hole.leaf);
-        self.entries.copy_within(base + hole.leaf + 1..=base + n_leaves, base + hole.leaf);
+        let first = self.first_value(tree);
+        relocate(&mut self.values, first + hole.leaf, first + n_leaves, 0.0);
+        relocate(&mut self.entries, first + hole.leaf, first + n_leaves, I::NONE);
         if n_leaves > 0 {
-            self.cuts.copy_within(base + hole.gap + 1..base + n_leaves, base + hole.gap);
-            self.cuts[base + n_leaves - 1] = i32::MAX;
+            relocate(&mut self.cuts, first + hole.gap, first + n_leaves - 1, i32::MAX);
+            self.set_pivots(tree, hole.gap, n_leaves - 1);
+            let first = self.first_depth(tree);
+            relocate(&mut self.depths, first + hole.gap, first + n_leaves - 1, 0);
         }
     }
+}
+
+/// A block of weights; the last one may be shorter.
+#[inline(always)]
+fn weights_of(weights: &[f32], block: usize) -> &[f32] {
+    let weights = &weights[block * BLOCK..];
+    &weights[..weights.len().min(BLOCK)]
+}
+
+/// The place of the largest of some weights, the first where several are equal.
+#[inline(always)]
+fn largest_of<K: Scan>(weights: &[f32]) -> usize {
+    let Ok(weights) = <&[f32; BLOCK]>::try_from(weights) else {
+        return crate::sampler::largest(weights) as usize;
+    };
+    K::largest(weights)
+}
+
+/// How many of a block of cuts lie below a number.
+#[inline(always)]
+fn n_below(cuts: &[i32; BLOCK], key: i32) -> usize {
+    let mut n_below = 0_u32;
+    for cut in cuts {
+        n_below += u32::from(*cut < key);
+    }
+    n_below as usize
 }
 
 /// Adds to the depths from a place to another.
@@ -273,8 +378,9 @@ fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
     // In blocks, without an own way for what is left: most stretches are short.
     while start < end {
         let block: &mut [u16; WIDTH] = depths[start..].first_chunk_mut().expect("the padding");
+        let n_left = (end - start).min(WIDTH) as u16;
         for (lane, depth) in (0..).zip(block) {
-            *depth = depth.wrapping_add(if start + lane < end { more } else { 0 });
+            *depth = depth.wrapping_add(if lane < n_left { more } else { 0 });
         }
         start += WIDTH;
     }
@@ -283,12 +389,44 @@ fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
 /// Takes an element out of a list and puts another in elsewhere.
 #[inline(always)]
 fn relocate<T: Copy>(list: &mut [T], from: usize, to: usize, new: T) {
-    if from <= to {
-        list.copy_within(from + 1..=to, from);
+    // In blocks, as a call that copies any number of bytes takes longer; what the last of them
+    // overwrites is put back.
+    if from < to {
+        let kept: [T; BLOCK] = *block(list, to + 1);
+        for at in (from..to).step_by(BLOCK) {
+            *block(list, at) = *block(list, at + 1);
+        }
+        *block(list, to + 1) = kept;
     } else {
-        list.copy_within(to..from, to + 1);
+        let kept: [T; BLOCK] = *block(list, to - BLOCK);
+        let mut at = from;
+        while at > to {
+            *block(list, at - BLOCK + 1) = *block(list, at - BLOCK);
+            at = at.saturating_sub(BLOCK);
+        }
+        *block(list, to - BLOCK) = kept;
     }
     list[to] = new;
+}
+
+#[inline(always)]
+fn block<T>(list: &mut [T], at: usize) -> &mut [T; BLOCK] {
+    list[at..].first_chunk_mut().expect("the margins")
+}
+
+/// Gives every tree's part of a list with margins more room.
+fn widen<T: Copy>(list: &mut Vec<T>, n_trees: usize, old: usize, new: usize, empty: T) {
+    let mut wide = Vec::with_capacity(n_trees * new + 2 * MARGIN);
+    wide.resize(MARGIN, empty);
+    for tree in 0..n_trees {
+        let start = MARGIN + tree * old;
+        if old > 0 {
+            wide.extend_from_slice(&list[start..start + old]);
+        }
+        wide.resize(MARGIN + (tree + 1) * new, empty);
+    }
+    wide.resize(2 * MARGIN + n_trees * new, empty);
+    *list = wide;
 }
 
 #[cfg(test)]
@@ -299,7 +437,7 @@ mod tests {
     #[test]
     fn leaves_are_found_between_the_cuts() {
         let mut lines = Lines::<u16>::new();
-        lines.make_room(2, 4);
+        lines.make_room(2, 3);
         // 0.5 | 1.5 | 2.5, the second cut being the root.
         lines.push(1, 0.5, 7, None);
         lines.push(1, 1.5, 3, Some((key(1.0), 2)));

@@ -1,12 +1,13 @@
 //! Learning in trees of one dimension.
 
-use crate::boxes::Bounds;
-use crate::cut::cut_at;
-use crate::engine::{Present, draw_next};
+use crate::cut::between;
+use crate::engine::Present;
 use crate::layout::{Idx, Layout, key};
-use crate::line::{Hole, Spot};
-use crate::line_walk::{Ranks, ranks, score};
-use crate::sampler::{exponential, exponential_below, largest, takes_unconditionally};
+use crate::line::Hole;
+use crate::line_walk::score;
+use crate::sampler::{
+    exponential, exponential_below, largest, points_to_pass, takes_unconditionally,
+};
 use crate::scan::{Scan, beside};
 use crate::tables::Tables;
 use crate::trees::{Trees, is_twin};
@@ -24,54 +25,87 @@ pub(crate) fn learn<L: Layout, K: Scan>(
     let key = key(x);
     let mut sum = 0.0;
     let mut stored = None;
+    let mut found = [0; BATCH];
     for start in (0..n_trees).step_by(BATCH) {
-        let n_lanes = (n_trees - start).min(BATCH);
-        let mut takers = [0_u8; BATCH];
-        let mut n_takers = 0;
-        let now = present.clock.n_points;
-        for (lane, next) in (0..).zip(&trees.next[start..start + n_lanes]) {
-            takers[n_takers % BATCH] = lane;
-            n_takers += usize::from(*next <= now);
-        }
-        let takers = takers[..n_takers].iter().map(|lane| usize::from(*lane));
-        let found = if let Some(tables) = tables {
-            let found = ranks(trees, start, 0..n_lanes, key);
-            sum += score::<L, K>(trees, tables, start, n_lanes, &found, x);
-            found
+        let end = (start + BATCH).min(n_trees);
+        let takers = due::<K>(&trees.next[start..end], present.clock.n_points);
+        if let Some(tables) = tables {
+            sum += score::<L, K>(trees, tables, start, &mut found[..end - start], x);
         } else {
-            ranks(trees, start, takers.clone(), key)
-        };
-        *present.n_accepted += take::<L, K>(trees, present, start, takers, &found, x, &mut stored);
+            for lane in Lanes(takers) {
+                found[lane] = trees.lines.rank(start + lane, key) as u32;
+            }
+        }
+        let mut entries = [0; BATCH];
+        for lane in Lanes(takers) {
+            let tree = start + lane;
+            if let Some((entry, hole)) = admit::<L, K>(trees, present, tree) {
+                let rank = found[lane] as usize;
+                // The cuts that are left of it may be one fewer now.
+                let rank = rank - usize::from(hole.gap < rank);
+                insert::<L, K>(trees, tree, entry, hole, rank, x, &mut stored);
+                entries[lane] = entry;
+                *present.n_accepted += 1;
+            }
+        }
+        for lane in Lanes(takers) {
+            draw_next::<L, K>(trees, start + lane, entries[lane], present);
+        }
     }
     sum
 }
 
-/// Offers a number to the trees of a batch whose turn it is; says how many took it.
+/// Draws which number enters a sample next, where it is full; the weight of an entry may have
+/// changed.
 #[inline(always)]
-fn take<L: Layout, K: Scan>(
+fn draw_next<L: Layout, K: Scan>(
     trees: &mut Trees<L>,
+    tree: usize,
+    entry: u32,
     present: &Present<'_>,
-    start: usize,
-    takers: impl Iterator<Item = usize> + Clone,
-    found: &Ranks,
-    x: f32,
-    stored: &mut Option<u32>,
-) -> u64 {
-    let mut n_accepted = 0;
-    for lane in takers.clone() {
-        let tree = start + lane;
-        if let Some((entry, hole)) = admit::<L, K>(trees, present, tree) {
-            let rank = found[lane % BATCH] as usize;
-            // The cuts that are left of it may be one fewer now.
-            let rank = rank - usize::from(hole.gap < rank);
-            insert::<L, K>(trees, tree, entry, hole, rank, x, stored);
-            n_accepted += 1;
+) {
+    let (policy, clock) = (present.policy, &*present.clock);
+    let head = &mut trees.heads[tree];
+    if head.n_entries < policy.sample_size {
+        return;
+    }
+    let weights = &trees.weights[tree * trees.room..][..head.n_entries as usize];
+    trees.lines.set_peak::<K>(tree, weights, entry as usize);
+    let largest = trees.lines.largest::<K>(tree, weights);
+    head.largest = largest as u32;
+    let threshold = clock.threshold(weights[largest]);
+    trees.next[tree] = clock.n_points + 1 + points_to_pass(policy, threshold, &mut head.random);
+}
+
+/// The trees of a batch whose turn it is, a bit each.
+#[inline(always)]
+fn due<K: Scan>(next: &[u64], now: u64) -> u64 {
+    let (blocks, rest) = next.as_chunks();
+    let mut due = 0;
+    for (nth, next) in blocks.iter().enumerate() {
+        due |= u64::from(K::due(next, now)) << (4 * nth);
+    }
+    for (nth, next) in rest.iter().enumerate() {
+        due |= u64::from(*next <= now) << (4 * blocks.len() + nth);
+    }
+    due
+}
+
+/// The numbers of the bits that are set.
+struct Lanes(u64);
+
+impl Iterator for Lanes {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
         }
+        let lane = self.0.trailing_zeros() as usize;
+        self.0 &= self.0 - 1;
+        Some(lane)
     }
-    for lane in takers {
-        draw_next(trees, start + lane, present.policy, present.clock);
-    }
-    n_accepted
 }
 
 /// Offers the present number to a sample whose turn it is. Where it is taken, its weight is set, the
@@ -98,6 +132,9 @@ fn admit<L: Layout, K: Scan>(
         head.n_entries += 1;
         trees.n_full += usize::from(head.n_entries == policy.sample_size);
         trees.weights[base + entry as usize] = weight;
+        if head.n_entries == policy.sample_size {
+            trees.lines.set_peaks::<K>(tree, &trees.weights[base..=base + entry as usize]);
+        }
         return Some((entry, trees.lines.no_hole(tree)));
     }
     let entry = largest(&trees.weights[base..base + head.n_entries as usize]);
@@ -122,7 +159,7 @@ fn remove<L: Layout, K: Scan>(trees: &mut Trees<L>, tree: usize, entry: u32) -> 
     let rank = trees.lines.rank(tree, key(trees.points.get_one(slot)));
     if trees.masses[own].get() > 1 {
         let heir = trees.name_heir(tree, entry);
-        trees.lines.entries[tree * trees.lines.width + rank] = L::Idx::new(heir);
+        trees.lines.set_entry(tree, rank, heir);
         trees.parents[tree * trees.room + heir as usize] = L::Idx::NONE;
         return trees.lines.no_hole(tree);
     }
@@ -155,8 +192,8 @@ fn insert<L: Layout, K: Scan>(
             trees.lines.close(tree, hole);
             return;
         }
-        let spot = choose_spot::<L, K>(trees, tree, hole, rank, nearest, x);
-        trees.lines.fill(tree, hole, &spot, x, entry);
+        trees.lines.move_hole(tree, hole, (rank, x > nearest), x, entry);
+        cut::<L, K>(trees, tree, (hole.gap, rank), nearest, x);
     }
     let slot = match *stored {
         Some(slot) => {
@@ -170,41 +207,48 @@ fn insert<L: Layout, K: Scan>(
     trees.masses[own] = L::Idx::new(1);
 }
 
-/// The topmost cut that parts a number from a subtree, among one random cut for every box on its way
-/// that it lies outside of. Boxes further up hold it, and so no cut of theirs can part them.
+/// Cuts a new leaf off, in the gap between it and its neighbour: by the topmost cut that parts it
+/// from a subtree, among one random cut for every box on its way that it lies outside of. Boxes
+/// further up hold it, and so no cut of theirs can part them.
 #[inline(always)]
-fn choose_spot<L: Layout, K: Scan>(
+fn cut<L: Layout, K: Scan>(
     trees: &mut Trees<L>,
     tree: usize,
-    hole: Hole,
-    rank: usize,
+    (old, gap): (usize, usize),
     nearest: f32,
     x: f32,
-) -> Spot {
+) {
     let lines = &trees.lines;
     let random = &mut trees.heads[tree].random;
     let first = lines.first_depth(tree);
     let is_right = x > nearest;
     let excess = (f64::from(x) - f64::from(nearest)).abs();
-    let (left, right) = lines.depths_beside(tree, rank);
-    let limit = if is_right { right } else { left };
-    let mut at = first + rank - usize::from(is_right);
-    let mut depth = if is_right { left } else { right };
+    let (left, right) = (lines.depths[first + gap - 1], lines.depths[first + gap + 1]);
+    let (mut depth, limit) = if is_right { (left, right) } else { (right, left) };
+    let mut at = first + gap + 1 - 2 * usize::from(is_right);
     // A leaf's box is a point: every cut of the two parts them.
     let mut offset = random.open01() * excess;
-    let mut far = rank;
+    let mut far = gap + 1 - usize::from(is_right);
     let mut new_depth = left.max(right) + 1;
     while depth > limit {
         at = beside::<K>(&lines.depths, at, depth, !is_right);
         let end = at + usize::from(is_right) - first;
-        let last = lines.value(tree, end + usize::from(end >= hole.leaf));
-        let range = (f64::from(nearest) - f64::from(last)).abs();
+        let range = (f64::from(nearest) - f64::from(lines.value(tree, end))).abs();
         let drawn = random.open01() * (range + excess);
         if drawn < excess {
             (offset, far, new_depth) = (drawn, end, depth);
         }
         depth = lines.depths[at];
     }
-    let cut = key(cut_at(Bounds::of_point(&[nearest]), &[x], offset).at);
-    Spot { rank, is_right, far, cut, depth: new_depth }
+    let (low, high) = if is_right { (nearest, x) } else { (x, nearest) };
+    let cut = between(low, high, offset);
+    trees.lines.set_cut(tree, (old, gap), far, key(cut), new_depth);
+}
+
+/// Takes over weights that were all changed.
+pub(crate) fn rebase<L: Layout, K: Scan>(trees: &mut Trees<L>) {
+    for (tree, head) in trees.heads.iter().enumerate() {
+        let weights = &trees.weights[tree * trees.room..][..head.n_entries as usize];
+        trees.lines.set_peaks::<K>(tree, weights);
+    }
 }

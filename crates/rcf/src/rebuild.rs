@@ -71,6 +71,7 @@ impl<L: Layout> Trees<L> {
             self.heads[tree].largest = largest(weights);
         }
         if self.lines.are_kept() {
+            self.lines.set_peaks::<Portable>(tree, weights);
             return self.rebuild_line(tree, parts);
         }
         // Nodes that still wait for a child, with whether it is the right one.
