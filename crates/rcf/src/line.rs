@@ -378,6 +378,7 @@ fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
     // In blocks, without an own way for what is left: most stretches are short.
     while start < end {
         let block: &mut [u16; WIDTH] = depths[start..].first_chunk_mut().expect("the padding");
+        #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
         let n_left = (end - start).min(WIDTH) as u16;
         for (lane, depth) in (0..).zip(block) {
             *depth = depth.wrapping_add(if lane < n_left { more } else { 0 });

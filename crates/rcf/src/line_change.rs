@@ -33,14 +33,14 @@ pub(crate) fn learn<L: Layout, K: Scan>(
             sum += score::<L, K>(trees, tables, start, &mut found[..end - start], x);
         } else {
             for lane in Lanes(takers) {
-                found[lane] = trees.lines.rank(start + lane, key) as u32;
+                found[lane] = trees.lines.rank(start + lane, key);
             }
         }
         let mut entries = [0; BATCH];
         for lane in Lanes(takers) {
             let tree = start + lane;
             if let Some((entry, hole)) = admit::<L, K>(trees, present, tree) {
-                let rank = found[lane] as usize;
+                let rank = found[lane];
                 // The cuts that are left of it may be one fewer now.
                 let rank = rank - usize::from(hole.gap < rank);
                 insert::<L, K>(trees, tree, entry, hole, rank, x, &mut stored);
@@ -72,7 +72,7 @@ fn draw_next<L: Layout, K: Scan>(
     let weights = &trees.weights[tree * trees.room..][..head.n_entries as usize];
     trees.lines.set_peak::<K>(tree, weights, entry as usize);
     let largest = trees.lines.largest::<K>(tree, weights);
-    head.largest = largest as u32;
+    head.largest = u32::try_from(largest).expect("a sample has at most 65 536 points");
     let threshold = clock.threshold(weights[largest]);
     trees.next[tree] = clock.n_points + 1 + points_to_pass(policy, threshold, &mut head.random);
 }

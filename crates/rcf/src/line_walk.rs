@@ -29,12 +29,12 @@ pub(crate) fn score_all<L: Layout, K: Scan>(trees: &Trees<L>, tables: &Tables, x
 #[derive(Clone, Copy, Default)]
 struct Lane {
     /// Where the depth of the node's gap stands, and the depth.
-    at: u32,
+    at: usize,
     depth: u16,
     /// The nodes of this depth and above hold the number.
     limit: u16,
     /// From the place of a gap's depth to that of the leaf next to it that the box ends at.
-    to_value: u32,
+    to_value: usize,
     is_right: bool,
     stored: f32,
     excess: f64,
@@ -48,20 +48,21 @@ pub(crate) fn score<L: Layout, K: Scan>(
     trees: &Trees<L>,
     tables: &Tables,
     start: usize,
-    ranks: &mut [u32],
+    ranks: &mut [usize],
     x: f32,
 ) -> f64 {
     let lines = &trees.lines;
     let key = key(x);
     for (lane, rank) in ranks.iter_mut().enumerate() {
-        *rank = lines.rank(start + lane, key) as u32;
+        *rank = lines.rank(start + lane, key);
     }
     let mut values = [0.0; BATCH];
     let mut lanes = [Lane::default(); BATCH];
     let mut going = [0_u8; BATCH];
     let mut n_going = 0;
-    for (lane, rank) in ranks.iter().enumerate() {
-        let (tree, rank) = (start + lane, *rank as usize);
+    for (nth, rank) in (0_u8..).zip(ranks.iter()) {
+        let lane = usize::from(nth);
+        let (tree, rank) = (start + lane, *rank);
         if lines.n_leaves[tree] == 0 {
             continue;
         }
@@ -78,31 +79,31 @@ pub(crate) fn score<L: Layout, K: Scan>(
         }
         let is_right = x > stored;
         let (depth, limit) = if is_right { (left, right) } else { (right, left) };
-        let to_right = u32::from(is_right);
+        let to_right = usize::from(is_right);
         lanes[n_going & WRAP] = Lane {
-            at: at as u32 - to_right,
+            at: at - to_right,
             depth,
             limit,
-            to_value: (lines.first_depth(tree) - first_value) as u32 - to_right,
+            to_value: lines.first_depth(tree) - first_value - to_right,
             is_right,
             stored,
             excess: (f64::from(x) - f64::from(stored)).abs(),
         };
-        going[n_going & WRAP] = (lane & WRAP) as u8;
+        going[n_going & WRAP] = nth;
         n_going += usize::from((depth > limit) & (stored != x));
     }
     while n_going > 0 {
         let mut n_left = 0;
         for nth in 0..n_going {
             let mut lane = lanes[nth & WRAP];
-            let next = beside::<K>(&lines.depths, lane.at as usize, lane.depth, !lane.is_right);
-            let far = lines.values[next - lane.to_value as usize];
+            let next = beside::<K>(&lines.depths, lane.at, lane.depth, !lane.is_right);
+            let far = lines.values[next - lane.to_value];
             let range = (f64::from(lane.stored) - f64::from(far)).abs();
             let of_tree = going[nth & WRAP];
             let value = &mut values[usize::from(of_tree) & WRAP];
             let unseen = tables.unseen(u32::from(lane.depth) - 1);
             *value += parting(lane.excess, range) * (unseen - *value);
-            lane.at = next as u32;
+            lane.at = next;
             lane.depth = lines.depths[next];
             lanes[n_left & WRAP] = lane;
             going[n_left & WRAP] = of_tree;
