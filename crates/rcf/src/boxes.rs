@@ -175,8 +175,8 @@ impl BoxStore {
     pub(crate) fn ask_for_all(&self, number: u32) {
         let numbers = self.numbers(number);
         prefetch(&self.range_sums[number as usize]);
-        for line in numbers.chunks(packed::LINE) {
-            prefetch(&line[0]);
+        for at in (0..numbers.len()).step_by(packed::LINE) {
+            prefetch(&numbers[at]);
         }
     }
 
