@@ -1,9 +1,10 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use crate::ascend;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
-use crate::kernel::{Kernel, Portable, prefetch};
-use crate::layout::{Idx, Large, Layout, Small};
+use crate::kernel::{Kernel, Portable};
+use crate::layout::{Large, Layout, Small};
 use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
@@ -13,8 +14,8 @@ use crate::sampler::{
 };
 use crate::scan::Scan;
 use crate::tables::Tables;
-use crate::trees::{EMPTY, Scratch, Trees, is_twin};
-use crate::walk::{self, BATCH, descend, keys_of, ref_of, score, tree_of};
+use crate::trees::{EMPTY, Scratch, Trees};
+use crate::walk::{self, BATCH, Found, descend, keys_of, ref_of, tree_of};
 
 /// Trees in one of the two packings.
 #[derive(Clone, Debug)]
@@ -102,9 +103,24 @@ fn score_all<L: Layout, K: Kernel, const ONE: bool>(
     for start in (0..n_trees).step_by(BATCH) {
         let batch = start..(start + BATCH).min(n_trees);
         let found = descend::<L, ONE>(trees, batch, keys);
-        sum += score::<L, K, ONE>(trees, tables, &found, point, scratch);
+        sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch);
     }
     sum
+}
+
+#[inline(always)]
+fn score_found<L: Layout, K: Kernel, const ONE: bool>(
+    trees: &Trees<L>,
+    tables: &Tables,
+    found: &Found,
+    point: &[f32],
+    scratch: &mut [f32],
+) -> f64 {
+    if ONE {
+        walk::score(trees, tables, found, point, scratch)
+    } else {
+        ascend::score::<L, K>(trees, tables, found, point, scratch)
+    }
 }
 
 /// The summed scores of a padded point.
@@ -165,7 +181,7 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let mut scored = None;
             if let Some(tables) = tables {
                 let found = descend::<L, ONE>(trees, start..end, keys);
-                sum += score::<L, K, ONE>(trees, tables, &found, point, scratch.own);
+                sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch.own);
                 scored = Some(found);
             }
             let mut takers = [0_usize; BATCH];
@@ -177,7 +193,7 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let takers = &takers[..n_takers];
             if !ONE {
                 for tree in takers {
-                    ask_for_path(trees, *tree);
+                    ascend::ask_for_way_out(trees, *tree);
                 }
             }
             let mut entries = [NO_ENTRY; BATCH];
@@ -196,6 +212,9 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             for lane in 0..found.n {
                 let at = found.leaves[lane];
                 leaves[tree_of(at) - start] = ref_of(at);
+                if !ONE && !known {
+                    ascend::ask_for_way_up(trees, tree_of(at), ref_of(at));
+                }
             }
             for tree in admitted {
                 let entry = entries[tree - start];
@@ -249,24 +268,6 @@ fn admit<L: Layout, K: Kernel, const ONE: bool>(
     trees.weights[base + entry as usize] = weight;
     trees.remove::<K, ONE>(tree, entry, scratch);
     Some(entry)
-}
-
-/// Asks for the boxes above the leaf that leaves a full sample next: fetching those of all takers at
-/// once takes little more time than fetching one.
-#[inline(always)]
-fn ask_for_path<L: Layout>(trees: &Trees<L>, tree: usize) {
-    let base = tree * trees.room;
-    let mut at = trees.parents[base + trees.heads[tree].largest as usize];
-    if is_twin(at) {
-        return;
-    }
-    while at != L::Idx::NONE {
-        let link = trees.links[base + at.get() as usize];
-        if link.bounds != L::Idx::NONE {
-            prefetch(trees.boxes.numbers(link.bounds.get()));
-        }
-        at = link.parent;
-    }
 }
 
 /// Draws which point enters a full sample next.

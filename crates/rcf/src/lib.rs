@@ -77,6 +77,7 @@
 //! ICML 2016. The scores follow the Java implementation of AWS; the tests compare the distribution
 //! of scores with its measured ones.
 
+mod ascend;
 mod boxes;
 mod change;
 #[cfg(test)]
@@ -105,6 +106,7 @@ mod missing;
 #[cfg(test)]
 mod naive;
 mod neighbors;
+mod packed;
 mod points;
 mod pool;
 mod random;
