@@ -44,7 +44,7 @@ fn check<L: Layout>(trees: &Trees<L>, tree: usize, at: Ref, parent: u32) -> (Vec
 }
 
 fn check_forest(forest: &Forest) {
-    with_trees!(&forest.trees, trees => {
+    with_trees!(&*forest.opened(), trees => {
         for (tree, head) in trees.heads.iter().enumerate() {
             if head.root == EMPTY {
                 assert_eq!(head.n_entries, 0);

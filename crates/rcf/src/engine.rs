@@ -1,5 +1,6 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use crate::ForestSettings;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
 use crate::kernel::{Kernel, Portable, prefetch};
@@ -18,6 +19,18 @@ use crate::walk::{self, BATCH, descend, keys_of, ref_of, score, tree_of};
 pub(crate) enum AnyTrees {
     Small(Trees<Small>),
     Large(Trees<Large>),
+}
+
+impl AnyTrees {
+    /// Trees without a point.
+    pub(crate) fn new(settings: &ForestSettings) -> Self {
+        let (point_len, boxless) = (settings.point_len(), settings.boxless());
+        if Small::holds(point_len, settings.sample_size, settings.n_trees) {
+            Self::Small(Trees::new(point_len, settings.seeds(), boxless))
+        } else {
+            Self::Large(Trees::new(point_len, settings.seeds(), boxless))
+        }
+    }
 }
 
 /// Calls an expression with the trees of whatever packing.

@@ -79,7 +79,8 @@ impl Forest {
         }
         self.check(&observation)?;
         self.require_ready()?;
-        let members = members(&self.trees);
+        let trees = self.opened();
+        let members = members(&trees);
         let mut estimate = Estimate::new();
         self.with_point(&observation, |point| {
             let first = self.settings.point_len() - n_numbers;
@@ -130,7 +131,8 @@ impl Forest {
             return Err(PointError::ExternalShingles);
         }
         self.require_ready()?;
-        let members = members(&self.trees);
+        let trees = self.opened();
+        let members = members(&trees);
         let n_dims = self.settings.n_dims;
         let newest = self.settings.point_len() - n_dims..self.settings.point_len();
         let known = Known::without(self.shingle.padded().len(), newest.clone());

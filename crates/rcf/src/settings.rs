@@ -1,5 +1,6 @@
 //! What a forest is told.
 
+use crate::random::Random;
 use crate::{Forest, SettingsError};
 
 /// Settings of a [`Forest`].
@@ -66,6 +67,12 @@ impl ForestSettings {
     /// Numbers in one point.
     pub(crate) fn point_len(&self) -> usize {
         self.n_dims * self.shingle_size
+    }
+
+    /// The seeds of the trees.
+    pub(crate) fn seeds(&self) -> impl Iterator<Item = u64> {
+        let mut seeds = Random::new(self.seed);
+        (0..self.n_trees).map(move |_| seeds.next_u64())
     }
 
     /// Up to how many leaves below a node its box is put together from them.
