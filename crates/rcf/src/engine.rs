@@ -45,7 +45,7 @@ macro_rules! with_trees {
 pub(crate) use with_trees;
 
 /// What is compiled once for every level.
-trait Work {
+pub(crate) trait Work {
     type Result;
     fn run<K: Kernel>(self) -> Self::Result;
 }
@@ -56,7 +56,8 @@ fn run_avx2<W: Work>(work: W) -> W::Result {
     work.run::<Avx2>()
 }
 
-fn run<W: Work>(level: Level, work: W) -> W::Result {
+/// Does a piece of work as it was compiled for a level.
+pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
     match level {
         Level::Portable => work.run::<Portable>(),
         #[cfg(target_arch = "x86_64")]

@@ -91,9 +91,8 @@ impl Forest {
         if !self.is_ready() {
             return Ok(0.0);
         }
-        let sum = self.with_point(observation, |point| {
-            self.trees.score(self.level, &self.tables, point)
-        });
+        let sum =
+            self.with_point(observation, |point| self.trees.score(self.level, &self.tables, point));
         Ok(sum / self.n_trees())
     }
 

@@ -17,6 +17,7 @@
 //! - [`Forest::near_neighbors`], [`Forest::impute`] and [`Forest::forecast`] ask the sample itself:
 //!   what was like this, what is missing, what comes next.
 //! - [`Forest::update_filling`] and [`Forest::update_after_gap`] learn streams with holes.
+//! - [`score_many`] and [`score_and_update_many`] work on many forests, on several threads.
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
@@ -65,18 +66,24 @@
 //!
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
-//! The crate does no I/O, starts no thread, reads no clock and has
+//! The crate does no I/O, reads no clock, starts threads only in [`score_many`] and
+//! [`score_and_update_many`], and has
 //! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
 //!
 //! # What it does not do
 //! It sets no threshold: a score ranks, what to alert on is the caller's choice. It scales no
 //! dimension: one with large numbers counts for more, so bring them to like ranges first.
 //!
+//! What it can do beside AWS's libraries, `krcf`, `rcf3` and `rrcf`, with the test that proves each
+//! row, is in the repository's `docs/conformance.md`, how fast and how small it is in
+//! `docs/performance.md`.
+//!
 //! # References
 //! Guha, Mishra, Roy, Schrijvers: *Robust Random Cut Forest Based Anomaly Detection on Streams*,
 //! ICML 2016. The scores follow the Java implementation of AWS; the tests compare the distribution
 //! of scores with its measured ones.
 
+mod batch;
 mod boxes;
 mod change;
 #[cfg(test)]
@@ -121,6 +128,7 @@ mod visit;
 mod walk;
 mod warm;
 
+pub use batch::{Reading, score_and_update_many, score_many};
 pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;

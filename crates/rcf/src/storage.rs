@@ -52,7 +52,7 @@ impl Storage {
     pub(crate) fn score(&self, level: Level, tables: &Tables, point: &[f32]) -> f64 {
         match self {
             Self::Spread(trees) => score_point(level, trees, tables, point),
-            Self::Tiny(tiny) => tiny.score(tables, point[0]),
+            Self::Tiny(tiny) => tiny.score(level, tables, point[0]),
         }
     }
 
@@ -68,8 +68,8 @@ impl Storage {
         match self {
             Self::Spread(trees) => learn(level, trees, present, tables, point, scratch),
             Self::Tiny(tiny) => {
-                let sum = tables.map_or(0.0, |tables| tiny.score(tables, point[0]));
-                tiny.learn(present, point[0]);
+                let sum = tables.map_or(0.0, |tables| tiny.score(level, tables, point[0]));
+                tiny.learn(level, present, point[0]);
                 sum
             }
         }

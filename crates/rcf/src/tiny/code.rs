@@ -11,7 +11,6 @@
 use super::bits::{BLOCK, Reader, Writer, width};
 use super::open::{MOST, OpenTree, small};
 
-
 const MANTISSA_BITS: u32 = 23;
 const MANTISSA: u32 = (1 << MANTISSA_BITS) - 1;
 const EXPONENT_BITS: u32 = 8;
@@ -51,10 +50,11 @@ impl Counts {
     }
 }
 
-/// Appends a tree's bits to bytes.
-pub(super) fn write(tree: &OpenTree, bytes: &mut Vec<u8>) -> Counts {
+/// Writes a tree's bits into words; with how many bytes of them there are.
+#[inline(always)]
+pub(super) fn write(tree: &OpenTree, words: &mut Vec<u64>) -> (Counts, usize) {
     let counts = Counts { n_leaves: small(tree.n_leaves), n_entries: small(tree.n_entries) };
-    let mut out = Writer::new(bytes);
+    let mut out = Writer::new(words);
     let rank_bits = counts.rank_bits();
     for rank in &tree.ranks[..tree.n_entries] {
         out.put(u32::from(*rank), rank_bits);
@@ -91,25 +91,11 @@ pub(super) fn write(tree: &OpenTree, bytes: &mut Vec<u8>) -> Counts {
         out.put_unary(largest - exponent(weight));
         out.put(weight.to_bits() & MANTISSA, MANTISSA_BITS);
     }
-    out.end();
-    counts
+    (counts, out.end())
 }
 
-/// A tree whose shape and numbers are read.
-pub(super) struct Shape {
-    pub(super) n_leaves: usize,
-    pub(super) keys: [i32; MOST],
-    /// Of the gaps behind the leaves.
-    pub(super) depths: [u8; MOST],
-}
-
-impl Shape {
-    pub(super) fn gaps(&self) -> &[u8] {
-        &self.depths[..self.n_leaves.saturating_sub(1)]
-    }
-}
-
-/// What is read of a tree in steps.
+/// What is read of a tree, in the order in which it stands.
+#[derive(Clone, Copy)]
 pub(super) struct Decoder<'a> {
     input: Reader<'a>,
     counts: Counts,
@@ -117,19 +103,21 @@ pub(super) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     /// Of the tree whose bits begin at a byte.
+    #[inline(always)]
     pub(super) fn new(bytes: &'a [u8], start: usize, counts: Counts) -> Self {
         Self { input: Reader::new(bytes, start), counts }
     }
 
-    /// The ranks of the entries' leaves, the first of all.
-    pub(super) fn ranks(&mut self, ranks: &mut [u8; MOST]) {
+    /// The ranks of the entries' leaves.
+    #[inline(always)]
+    fn ranks(&mut self, ranks: &mut [u8; MOST]) {
         let rank_bits = self.counts.rank_bits();
         for rank in &mut ranks[..self.counts.n_entries()] {
             *rank = (self.input.take(rank_bits) & 0xff) as u8;
         }
     }
 
-    /// How many entries a leaf holds; the ranks are read again.
+    /// How many entries a leaf holds; of a tree that nothing is read of.
     pub(super) fn mass(mut self, rank: usize) -> u32 {
         let mut ranks = [0; MOST];
         self.ranks(&mut ranks);
@@ -137,85 +125,154 @@ impl<'a> Decoder<'a> {
         u32::try_from(held.count()).expect("at most the entries of a tree")
     }
 
+    #[inline(always)]
     pub(super) fn skip_ranks(&mut self) {
         self.input.skip(self.counts.n_entries() * self.counts.rank_bits() as usize);
     }
 
-    /// Behind the ranks.
+    /// Behind the ranks: how many nodes above each gap stand before it.
     #[inline(always)]
-    pub(super) fn shape(&mut self, steps: &mut [u32; MOST]) -> Shape {
-        let (n_leaves, n_gaps) = (self.counts.n_leaves(), self.counts.n_gaps());
-        let mut shape = Shape { n_leaves, keys: [0; MOST], depths: [0; MOST] };
-        self.depths(&mut shape.depths[..n_gaps]);
-        if n_leaves == 0 {
-            return shape;
-        }
-        let mut raised = self.input.take(u32::BITS);
-        shape.keys[0] = lowered(raised);
-        for start in (0..n_gaps).step_by(BLOCK) {
-            let end = (start + BLOCK).min(n_gaps);
-            self.input.block(&mut steps[start..end]);
-            for gap in start..end {
-                raised = raised.wrapping_add(steps[gap]).wrapping_add(1);
-                shape.keys[gap + 1] = lowered(raised);
-            }
-        }
-        shape
+    pub(super) fn before(&mut self, before: &mut [u8; MOST]) {
+        self.input.piles(&mut before[..self.counts.n_gaps()]);
     }
 
-    /// The depths of all gaps.
+    /// The keys, behind that.
     #[inline(always)]
-    fn depths(&mut self, depths: &mut [u8]) {
-        // First how many nodes are above each gap that stand before it.
-        let mut before = 0_u32;
-        for depth in &mut *depths {
-            before -= self.input.take_unary();
-            *depth = (before & 0xff) as u8;
-            before += 1;
-        }
-        // Then those that stand behind it: the nearest is the first behind that has no more nodes
-        // before and above than this one has; the others are above that. They are waiting, with
-        // those numbers and their own numbers of nodes behind and above.
-        let mut waiting = [(0, 0); MOST];
-        let mut n_waiting = 0;
-        for depth in depths.iter_mut().rev() {
-            let before = *depth;
-            while n_waiting > 0 && waiting[n_waiting - 1].0 > before {
-                n_waiting -= 1;
-            }
-            let behind = if n_waiting > 0 { waiting[n_waiting - 1].1 + 1 } else { 0 };
-            waiting[n_waiting] = (before, behind);
-            n_waiting += 1;
-            *depth = before + behind;
-        }
-    }
-
-    /// Behind the shape: the key of one cut.
-    #[inline(always)]
-    pub(super) fn cut(mut self, keys: &[i32; MOST], steps: &[u32; MOST], gap: usize) -> i32 {
-        let before: u32 = steps[..gap].iter().map(|step| width(*step)).sum();
-        self.input.skip(before as usize);
-        lowered(raised(keys[gap]).wrapping_add(self.input.take(width(steps[gap]))))
+    pub(super) fn keys<'r>(&mut self, room: &'r mut KeyRoom) -> Keys<'a, 'r> {
+        Keys { input: self.input, n_gaps: self.counts.n_gaps(), n_steps: 0, room }
     }
 
     /// The whole tree.
+    #[inline(always)]
     pub(super) fn open(mut self) -> OpenTree {
         let mut tree = OpenTree::empty();
         (tree.n_leaves, tree.n_entries) = (self.counts.n_leaves(), self.counts.n_entries());
         self.ranks(&mut tree.ranks);
-        let mut steps = [0; MOST];
-        let shape = self.shape(&mut steps);
-        (tree.keys, tree.depths) = (shape.keys, shape.depths);
-        for gap in 0..self.counts.n_gaps() {
-            let above = self.input.take(width(steps[gap]));
-            tree.cuts[gap] = lowered(raised(tree.keys[gap]).wrapping_add(above));
+        self.before(&mut tree.depths);
+        let n_gaps = self.counts.n_gaps();
+        add_behind(&mut tree.depths[..n_gaps]);
+        if tree.n_leaves > 0 {
+            let mut room = KeyRoom::new();
+            let mut keys = self.keys(&mut room);
+            keys.begin();
+            while keys.more() {}
+            self.input = keys.input;
+            for (to, from) in tree.keys.iter_mut().zip(&room.raised) {
+                *to = lowered(*from);
+            }
+            for gap in 0..n_gaps {
+                let above = self.input.take(width(room.steps[gap]));
+                tree.cuts[gap] = lowered(room.raised[gap].wrapping_add(above));
+            }
         }
         let largest = self.input.take(EXPONENT_BITS);
         for weight in &mut tree.weights[..tree.n_entries] {
-            let exponent = largest - self.input.take_unary();
+            let exponent = largest.wrapping_sub(self.input.take_unary());
             let mantissa = self.input.take(MANTISSA_BITS);
             *weight = f32::from_bits(exponent << MANTISSA_BITS | mantissa);
         }
         tree
+    }
+}
+
+/// Adds to the numbers of nodes before and above each gap those of the nodes behind and above.
+#[inline(always)]
+fn add_behind(depths: &mut [u8]) {
+    // The nearest of these is the first behind that has no more nodes before and above than this
+    // one has; the others are above that. They are waiting, with both numbers.
+    let mut waiting = [(0, 0); MOST];
+    let mut n_waiting = 0;
+    for depth in depths.iter_mut().rev() {
+        let before = *depth;
+        while n_waiting > 0 && waiting[n_waiting - 1].0 > before {
+            n_waiting -= 1;
+        }
+        let behind = if n_waiting > 0 { waiting[n_waiting - 1].1 + 1 } else { 0 };
+        waiting[n_waiting] = (before, behind);
+        n_waiting += 1;
+        *depth = before + behind;
+    }
+}
+
+/// The keys of a tree that has leaves, read block by block.
+pub(super) struct Keys<'a, 'r> {
+    input: Reader<'a>,
+    n_gaps: usize,
+    n_steps: usize,
+    room: &'r mut KeyRoom,
+}
+
+/// Room for what is read of keys, to be used again for the next tree.
+pub(super) struct KeyRoom {
+    // From each key to the next, less 1; and the keys.
+    steps: [u32; MOST],
+    raised: [u32; MOST],
+}
+
+impl KeyRoom {
+    pub(super) fn new() -> Self {
+        Self { steps: [0; MOST], raised: [0; MOST] }
+    }
+}
+
+impl Keys<'_, '_> {
+    /// Reads the first key.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        self.room.raised[0] = self.input.take(u32::BITS);
+    }
+
+    /// Reads on; `false` where there is no more.
+    #[inline(always)]
+    fn more(&mut self) -> bool {
+        let start = self.n_steps;
+        if start == self.n_gaps {
+            return false;
+        }
+        let end = (start + BLOCK).min(self.n_gaps);
+        self.input.block(&mut self.room.steps[start..end]);
+        let mut last = self.room.raised[start];
+        for (to, step) in
+            self.room.raised[start + 1..=end].iter_mut().zip(&self.room.steps[start..end])
+        {
+            last = last.wrapping_add(*step).wrapping_add(1);
+            *to = last;
+        }
+        self.n_steps = end;
+        true
+    }
+
+    /// How many keys are at most a number's.
+    #[inline(always)]
+    pub(super) fn n_up_to(&mut self, key: i32) -> usize {
+        let key = raised(key);
+        let mut start = 0;
+        loop {
+            let n_read = self.n_steps + 1;
+            if self.room.raised[n_read - 1] > key || !self.more() {
+                let read = &self.room.raised[start..n_read];
+                return start + read.iter().filter(|other| **other <= key).count();
+            }
+            start = n_read;
+        }
+    }
+
+    /// The key of a rank.
+    #[inline(always)]
+    pub(super) fn get(&mut self, rank: usize) -> i32 {
+        while self.n_steps < rank && self.more() {}
+        lowered(self.room.raised[rank])
+    }
+
+    /// The key of the cut in a gap, whose leaves are read.
+    #[inline(always)]
+    pub(super) fn cut(&self, gap: usize) -> i32 {
+        let mut input = self.input;
+        for start in (self.n_steps..self.n_gaps).step_by(BLOCK) {
+            input.skip_block(BLOCK.min(self.n_gaps - start));
+        }
+        let before: u32 = self.room.steps[..gap].iter().map(|step| width(*step)).sum();
+        input.skip(before as usize);
+        lowered(self.room.raised[gap].wrapping_add(input.take(width(self.room.steps[gap]))))
     }
 }

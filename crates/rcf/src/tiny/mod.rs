@@ -11,6 +11,8 @@
 //! (`Tiny::unpacked`) to.
 
 mod bits;
+#[cfg(test)]
+mod check;
 mod code;
 mod open;
 mod pack;
@@ -19,7 +21,9 @@ mod score;
 use code::{Counts, Decoder};
 use open::OpenTree;
 
-use crate::engine::Present;
+use crate::engine::{Present, Work, run};
+use crate::kernel::Kernel;
+use crate::level::Level;
 use crate::random::Random;
 use crate::sampler::{
     Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
@@ -57,9 +61,10 @@ impl Tiny {
 
     /// Trees without a point.
     pub(crate) fn new(seeds: impl Iterator<Item = u64>) -> Self {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut words) = (Vec::new(), Vec::new());
         let head = |seed| {
-            let counts = code::write(&OpenTree::empty(), &mut bytes);
+            let (counts, n_bytes) = code::write(&OpenTree::empty(), &mut words);
+            bytes.resize(bytes.len() + n_bytes, 0);
             let end = place(bytes.len());
             Head { random: Random::new(seed), next: 0, end, counts, largest: 0 }
         };
@@ -68,50 +73,55 @@ impl Tiny {
         Self { heads, bytes }
     }
 
+    #[inline(always)]
     fn start(&self, tree: usize) -> usize {
         tree.checked_sub(1).map_or(0, |before| self.heads[before].end as usize)
     }
 
+    #[inline(always)]
     fn decoder(&self, tree: usize) -> Decoder<'_> {
         Decoder::new(&self.bytes, self.start(tree), self.heads[tree].counts)
     }
 
-    /// Writes a tree anew, in `written`.
-    fn close(&mut self, tree: usize, open: &OpenTree, written: &mut Vec<u8>) {
-        written.clear();
-        self.heads[tree].counts = code::write(open, written);
-        let (start, old_end, len) = (self.start(tree), self.heads[tree].end as usize, self.bytes.len());
-        let new_end = start + written.len();
-        if new_end > old_end {
-            let more = new_end - old_end;
+    /// Writes a tree anew, by way of words that may hold anything.
+    #[inline(always)]
+    fn close(&mut self, tree: usize, open: &OpenTree, words: &mut Vec<u64>) {
+        let (counts, n_bytes) = code::write(open, words);
+        self.heads[tree].counts = counts;
+        let (start, old_end) = (self.start(tree), self.heads[tree].end as usize);
+        let (len, end) = (self.bytes.len(), start + n_bytes);
+        if end > old_end {
+            let more = end - old_end;
             if self.bytes.capacity() - len < more {
                 self.bytes.reserve_exact(more + SLACK);
             }
             self.bytes.resize(len + more, 0);
         }
-        self.bytes.copy_within(old_end..len, new_end);
-        self.bytes[start..new_end].copy_from_slice(written);
-        self.bytes.truncate(len + new_end - old_end);
-        for head in &mut self.heads[tree..] {
-            head.end = place(head.end as usize + new_end - old_end);
+        if end != old_end {
+            self.bytes.copy_within(old_end..len, end);
+            self.bytes.truncate(len + end - old_end);
+            for head in &mut self.heads[tree..] {
+                head.end = place(head.end as usize + end - old_end);
+            }
         }
+        bits::copy(words, &mut self.bytes[start..end]);
     }
 
     /// The sum of the scores of a number.
-    pub(crate) fn score(&self, tables: &Tables, x: f32) -> f64 {
-        let mut sum = 0.0;
-        for start in (0..self.heads.len()).step_by(BATCH) {
-            let batch = start..(start + BATCH).min(self.heads.len());
-            sum += score::score(self, tables, batch, x);
-        }
-        sum
+    pub(crate) fn score(&self, level: Level, tables: &Tables, x: f32) -> f64 {
+        run(level, Score { tiny: self, tables, x })
     }
 
     /// Learns a number.
-    pub(crate) fn learn(&mut self, present: Present<'_>, x: f32) {
+    pub(crate) fn learn(&mut self, level: Level, present: Present<'_>, x: f32) {
+        run(level, Learn { tiny: self, present, x });
+    }
+
+    #[inline(always)]
+    fn offer(&mut self, present: Present<'_>, x: f32) {
         let Present { policy, clock, n_accepted } = present;
         let factor = clock.tick(policy);
-        let mut written = Vec::new();
+        let mut words = Vec::new();
         for tree in 0..self.heads.len() {
             let is_taker = self.heads[tree].next <= clock.n_points;
             if !is_taker && factor.is_none() {
@@ -132,7 +142,7 @@ impl Tiny {
                     continue;
                 }
             }
-            self.close(tree, &open, &mut written);
+            self.close(tree, &open, &mut words);
         }
     }
 
@@ -149,8 +159,44 @@ impl Tiny {
     }
 }
 
+struct Score<'a> {
+    tiny: &'a Tiny,
+    tables: &'a Tables,
+    x: f32,
+}
+
+impl Work for Score<'_> {
+    type Result = f64;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self) -> f64 {
+        let Self { tiny, tables, x } = self;
+        let mut sum = 0.0;
+        for start in (0..tiny.heads.len()).step_by(BATCH) {
+            let batch = start..(start + BATCH).min(tiny.heads.len());
+            sum += score::score(tiny, tables, batch, x);
+        }
+        sum
+    }
+}
+
+struct Learn<'a> {
+    tiny: &'a mut Tiny,
+    present: Present<'a>,
+    x: f32,
+}
+
+impl Work for Learn<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run<K: Kernel>(self) {
+        self.tiny.offer(self.present, self.x);
+    }
+}
+
 /// Bytes that are asked for beyond what is needed: trees change by some bytes at a time.
-const SLACK: usize = 64;
+const SLACK: usize = 32;
 
 fn place(byte: usize) -> u32 {
     u32::try_from(byte).expect("a thousand trees of some hundred bytes")

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::code::{self, Counts};
+use super::code;
 use super::open::{OpenTree, small};
 use super::{Head, Tiny, bits, place};
 use crate::ForestSettings;
@@ -14,9 +14,9 @@ use crate::trees::{Scratch, Trees};
 impl Tiny {
     /// The same trees as bits.
     pub(crate) fn packed(trees: &AnyTrees) -> Self {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut words) = (Vec::new(), Vec::new());
         let heads: Box<[Head]> = with_trees!(trees, trees => {
-            (0..trees.heads.len()).map(|tree| pack(trees, tree, &mut bytes)).collect()
+            (0..trees.heads.len()).map(|tree| pack(trees, tree, &mut bytes, &mut words)).collect()
         });
         bytes.extend([0; bits::PAD]);
         bytes.shrink_to_fit();
@@ -57,12 +57,20 @@ impl Tiny {
     }
 }
 
-fn pack<L: Layout>(trees: &Trees<L>, tree: usize, bytes: &mut Vec<u8>) -> Head {
+fn pack<L: Layout>(
+    trees: &Trees<L>,
+    tree: usize,
+    bytes: &mut Vec<u8>,
+    words: &mut Vec<u64>,
+) -> Head {
     let head = &trees.heads[tree];
     let parts: Vec<Part> = trees.preorder(tree);
     let weights = &trees.weights[tree * trees.room..][..head.n_entries as usize];
     let open = OpenTree::from_parts(&parts, weights, |slot| key(trees.points.get_one(slot)));
-    let counts: Counts = code::write(&open, bytes);
+    let (counts, n_bytes) = code::write(&open, words);
+    let start = bytes.len();
+    bytes.resize(start + n_bytes, 0);
+    bits::copy(words, &mut bytes[start..]);
     Head {
         random: head.random.clone(),
         next: trees.next[tree],
