@@ -81,8 +81,8 @@ pub(super) fn write(tree: &OpenTree, words: &mut Vec<u64>) -> (Counts, usize) {
         }
         steps[..tree.n_gaps()].chunks(BLOCK).for_each(|block| out.put_block(block));
     }
-    for gap in 0..tree.n_gaps() {
-        out.put(raised(tree.cuts[gap]) - raised(tree.keys[gap]), width(steps[gap]));
+    for (gap, step) in steps[..tree.n_gaps()].iter().enumerate() {
+        out.put(raised(tree.cuts[gap]) - raised(tree.keys[gap]), width(*step));
     }
     let exponent = |weight: &f32| weight.to_bits() >> MANTISSA_BITS;
     let largest = tree.weights().iter().map(exponent).max().unwrap_or(0);
