@@ -53,6 +53,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
+/// The one file of a pure crate that starts threads: its results do not depend on them.
+const THREADED: &str = "crates/rcf/src/batch.rs";
 
 /// Where an AWS type may be named.
 const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks"];
@@ -149,7 +151,9 @@ fn check_sources(name: &str, folder: &Path, broken: &mut Vec<String>) -> Result<
         if PURE.contains(&name) {
             for (line_idx, line) in code.lines().enumerate() {
                 let line_code = line.split("//").next().unwrap_or_default();
-                if let Some(word) = IMPURE.iter().find(|word| line_code.contains(**word)) {
+                let may = |word: &str| word == "std::thread" && path.ends_with(THREADED);
+                let is_named = |word: &&&str| line_code.contains(**word) && !may(word);
+                if let Some(word) = IMPURE.iter().find(is_named) {
                     broken.push(format!(
                         "{}:{}: {word} in a pure crate",
                         path.display(),

@@ -92,7 +92,7 @@ fn check_line<L: Layout>(trees: &Trees<L>, tree: usize) {
 }
 
 fn check_forest(forest: &Forest) {
-    with_trees!(&forest.trees, trees => {
+    with_trees!(&*forest.opened(), trees => {
         for (tree, head) in trees.heads.iter().enumerate() {
             if trees.lines.are_kept() {
                 check_line(trees, tree);

@@ -33,6 +33,12 @@ impl<'a> Neighborhood<'a> {
             distances.into_iter().zip(members.iter().copied()).collect();
         near.retain(|(distance, _)| *distance <= reach);
         near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.order(&b.1)));
+        // Equal points are one, whenever they came: a snapshot does not tell them apart.
+        near.dedup_by(|(_, member), (_, first)| {
+            let is_equal = member.point == first.point;
+            first.n_holders += if is_equal { member.n_holders } else { 0 };
+            is_equal
+        });
         // All that are as near as the last: which of equals were the last would be chance.
         let reach = distance_of(&near, n_wanted);
         near.retain(|(distance, _)| *distance <= reach);

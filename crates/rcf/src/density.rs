@@ -216,7 +216,7 @@ impl Forest {
             return Ok(sum);
         }
         self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 TreeView::all(trees).for_each(|tree| interpolate(tree, point, &mut sum));
             });
         });

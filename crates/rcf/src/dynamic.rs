@@ -92,7 +92,7 @@ impl Forest {
             return Ok(0.0);
         }
         let sum: f64 = self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 TreeView::all(trees).map(|tree| score(tree, scoring, ignore_mass, point)).sum()
             })
         });
@@ -111,7 +111,7 @@ impl Forest {
             return Ok(sum);
         }
         self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 for tree in TreeView::all(trees) {
                     attribute(tree, scoring, ignore_mass, point, &mut sum);
                 }

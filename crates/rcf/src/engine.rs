@@ -1,5 +1,6 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use crate::ForestSettings;
 use crate::ascend;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
@@ -24,6 +25,18 @@ pub(crate) enum AnyTrees {
     Large(Trees<Large>),
 }
 
+impl AnyTrees {
+    /// Trees without a point.
+    pub(crate) fn new(settings: &ForestSettings) -> Self {
+        let (point_len, boxless) = (settings.point_len(), settings.boxless());
+        if Small::holds(point_len, settings.sample_size, settings.n_trees) {
+            Self::Small(Trees::new(point_len, settings.seeds(), boxless))
+        } else {
+            Self::Large(Trees::new(point_len, settings.seeds(), boxless))
+        }
+    }
+}
+
 /// Calls an expression with the trees of whatever packing.
 macro_rules! with_trees {
     ($any:expr, $trees:ident => $result:expr) => {
@@ -36,7 +49,7 @@ macro_rules! with_trees {
 pub(crate) use with_trees;
 
 /// What is compiled once for every level.
-trait Work {
+pub(crate) trait Work {
     type Result;
     fn run<K: Kernel + Scan>(self) -> Self::Result;
 }
@@ -47,7 +60,8 @@ fn run_avx2<W: Work>(work: W) -> W::Result {
     work.run::<Avx2>()
 }
 
-fn run<W: Work>(level: Level, work: W) -> W::Result {
+/// Does a piece of work as it was compiled for a level.
+pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
     match level {
         Level::Portable => work.run::<Portable>(),
         #[cfg(target_arch = "x86_64")]

@@ -17,6 +17,7 @@
 //! - [`Forest::near_neighbors`], [`Forest::impute`] and [`Forest::forecast`] ask the sample itself:
 //!   what was like this, what is missing, what comes next.
 //! - [`Forest::update_filling`] and [`Forest::update_after_gap`] learn streams with holes.
+//! - [`score_many`] and [`score_and_update_many`] work on many forests, on several threads.
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
@@ -63,14 +64,46 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A million models
+//! A compact model of one dimension, 30 trees and 64 samples takes less than 20 kB, and many are
+//! scored on several threads, with the same results as on one:
+//!
+//! ```
+//! use rcf::{Forest, ForestSettings, Reading, score_and_update_many};
+//!
+//! let mut settings = ForestSettings::new(1);
+//! (settings.n_trees, settings.sample_size, settings.compact) = (30, 64, true);
+//! let history: Vec<[f32; 1]> = (0..500).map(|n| [(n % 60) as f32]).collect();
+//! let model = settings.warm_start(&history)?;
+//! assert!(model.size_bytes() < 20_000);
+//!
+//! let mut models: Vec<Forest> = vec![model; 8];
+//! let values = [7.0, 12.0, 59.0, 30.0, 45.0, 200.0, 3.0, 28.0];
+//! let readings: Vec<Reading<'_>> = values
+//!     .chunks(1)
+//!     .enumerate()
+//!     .map(|(model, observation)| Reading { model, observation })
+//!     .collect();
+//! let n_threads = std::thread::available_parallelism()?;
+//! let scores = score_and_update_many(&mut models, &readings, n_threads);
+//! let scores = scores.into_iter().collect::<Result<Vec<f64>, _>>()?;
+//! assert!((0..8).all(|model| model == 5 || scores[model] < scores[5]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
-//! The crate does no I/O, starts no thread, reads no clock and has
+//! The crate does no I/O, reads no clock, starts threads only in [`score_many`] and
+//! [`score_and_update_many`], and has
 //! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
 //!
 //! # What it does not do
 //! It sets no threshold: a score ranks, what to alert on is the caller's choice. It scales no
 //! dimension: one with large numbers counts for more, so bring them to like ranges first.
+//!
+//! What it can do beside AWS's libraries, `krcf`, `rcf3` and `rrcf`, with the test that proves each
+//! row, is in the repository's `docs/conformance.md`, how fast and how small it is in
+//! `docs/performance.md`.
 //!
 //! # References
 //! Guha, Mishra, Roy, Schrijvers: *Robust Random Cut Forest Based Anomaly Detection on Streams*,
@@ -78,6 +111,7 @@
 //! of scores with its measured ones.
 
 mod ascend;
+mod batch;
 mod boxes;
 mod change;
 #[cfg(test)]
@@ -117,13 +151,16 @@ mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
+mod storage;
 mod tables;
+mod tiny;
 mod trees;
 mod view;
 mod visit;
 mod walk;
 mod warm;
 
+pub use batch::{Reading, score_and_update_many, score_many};
 pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;

@@ -228,7 +228,8 @@ mod tests {
         // Nothing, 0, the one before, the one before, and what the forest makes of [15, 0, 0, 0].
         assert_eq!(forest.shingle.numbers()[..3], [0.0, 0.0, 0.0]);
         forest.update_after_gap(2, &[9.0], Fill::Zero).expect("finite");
-        let members = crate::pool::members(&forest.trees);
+        let trees = forest.opened();
+        let members = crate::pool::members(&trees);
         assert!(members.iter().all(|member| member.point != [9.0, 0.0, 0.0, 0.0]));
         assert_eq!(forest.shingle.numbers(), [forest.shingle.numbers()[0], 0.0, 0.0, 9.0]);
     }

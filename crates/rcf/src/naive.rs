@@ -145,7 +145,7 @@ fn naive(
     let mut score = 0.0;
     let mut shares = vec![0.0; 2 * x.len()];
     let n_trees = forest.settings.n_trees;
-    with_trees!(&forest.trees, trees => for tree in 0..n_trees {
+    with_trees!(&*forest.opened(), trees => for tree in 0..n_trees {
         let point = |slot| {
             trees.points.get(slot)[..x.len()].iter().map(|x| f64::from(*x)).collect::<Vec<f64>>()
         };

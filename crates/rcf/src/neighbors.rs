@@ -64,7 +64,8 @@ impl Forest {
         let near = self.with_point(observation, |point| {
             let known = Known::all(point.len());
             let distance = |member: &Member<'_>| known.squared_distance(member.point, point).sqrt();
-            let mut members = members(&self.trees);
+            let trees = self.opened();
+            let mut members = members(&trees);
             members.retain(|member| distance(member) <= max_distance);
             let mut near: Vec<Neighbor> = merged(&mut members)
                 .iter()

@@ -2,7 +2,7 @@
 //!
 //! All numbers are little-endian, a "count" has seven bits a byte. Version 2: the magic and the
 //! version; the settings; observations, entries ever made, points learnt, the weights' scale; the
-//! shingle; the points in use; for every tree its generator, the points until the next one enters,
+//! shingle; the points in use, equal ones once; for every tree its generator, the points until the next one enters,
 //! its nodes and leaves in preorder, each leaf with its entries, and the weights; a checksum. Boxes,
 //! masses and range sums follow from the points and are not kept. Nodes and slots are numbered by
 //! first appearance, so that equal forests have equal bytes whatever their memory looks like.
@@ -13,11 +13,12 @@
 use std::collections::HashMap;
 
 use crate::codec::{Reader, Writer, checksum};
-use crate::engine::with_trees;
+use crate::engine::{AnyTrees, with_trees};
 use crate::layout::Layout;
 use crate::math::exp;
 use crate::random::Random;
 use crate::rebuild::Part;
+use crate::storage::Storage;
 use crate::trees::{Scratch, Trees};
 use crate::{Forest, ForestSettings, SnapshotError};
 
@@ -45,7 +46,7 @@ impl Forest {
             out.u64(self.clock.n_points);
             out.f64(self.clock.scale);
             self.shingle.numbers().iter().for_each(|x| out.f32(*x));
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 write_trees(trees, self.settings.point_len(), self.clock.n_points, out);
             });
         })
@@ -68,9 +69,11 @@ impl Forest {
         }
         let n_points = forest.clock.n_points;
         let settings = &forest.settings;
-        with_trees!(&mut forest.trees, trees => {
+        let mut trees = AnyTrees::new(settings);
+        with_trees!(&mut trees, trees => {
             read_trees(&mut input, version, settings, n_points, trees)?;
         });
+        forest.trees = Storage::of(trees, settings);
         if input.remaining() > 0 {
             return damaged("bytes follow the end");
         }
@@ -141,19 +144,23 @@ fn write_trees<L: Layout>(trees: &Trees<L>, point_len: usize, n_points: u64, out
     let n_trees = trees.heads.len();
     let all: Vec<Vec<Part>> = (0..n_trees).map(|tree| trees.preorder(tree)).collect();
     let mut slots: HashMap<u32, u64> = HashMap::new();
+    // Equal points are one, whenever they came.
+    let mut numbers: HashMap<Vec<u32>, u64> = HashMap::new();
     let mut in_use = Vec::new();
     for part in all.iter().flatten() {
         if let Part::Leaf { slot, .. } = part {
             slots.entry(*slot).or_insert_with(|| {
-                in_use.push(*slot);
-                in_use.len() as u64 - 1
+                let point = &trees.points.get(*slot)[..point_len];
+                let bits = point.iter().map(|x| x.to_bits()).collect();
+                *numbers.entry(bits).or_insert_with(|| {
+                    in_use.push(point);
+                    in_use.len() as u64 - 1
+                })
             });
         }
     }
     out.count(in_use.len() as u64);
-    for slot in in_use {
-        trees.points.get(slot)[..point_len].iter().for_each(|x| out.f32(*x));
-    }
+    in_use.into_iter().flatten().for_each(|x| out.f32(*x));
     for (tree, parts) in all.iter().enumerate() {
         out.u64(trees.heads[tree].random.state());
         out.count(trees.next[tree].saturating_sub(n_points));
@@ -254,7 +261,8 @@ fn read_member(
         parts.push(match input.u8()? {
             NODE => {
                 let dim = input.at_most(settings.point_len() - 1, "a cut has no such dimension")?;
-                Part::Node { dim, cut: input.f32()? }
+                // -0.0 would part other numbers than 0.0.
+                Part::Node { dim, cut: input.f32()? + 0.0 }
             }
             LEAF => {
                 let slot = input.at_most(n_uses.len().wrapping_sub(1), "a leaf has no point")?;

@@ -1,5 +1,6 @@
 //! The crate as its users see it.
 
+mod batch;
 mod compare;
 mod estimates;
 mod golden;
