@@ -55,7 +55,7 @@ const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 
 /// Where an AWS type may be named.
-const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks"];
+const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks", "eddy-harness"];
 
 const MAX_LINES: usize = 500;
 const MAX_MAIN_LINES: usize = 150;
