@@ -123,13 +123,18 @@ impl Network {
     pub async fn deliver_late(&self) {
         let late = std::mem::take(&mut self.lock().late);
         for Late { to, request: (parts, body) } in late {
-            let _answer = to.oneshot(Request::from_parts(parts, Body::from(body))).await;
+            // Nobody waits for the answer; one that never comes must not hold up the world.
+            let answered = to.oneshot(Request::from_parts(parts, Body::from(body)));
+            let _answer = tokio::time::timeout(Duration::from_secs(1), answered).await;
         }
     }
 
-    /// Something that the process does; `doing` tells it apart in the trace. Never returns to the
-    /// dead.
+    /// Something that the process does; `doing` tells it apart in the trace, which the variable
+    /// `EDDY_TRACE` of the environment shows. Never returns to the dead.
     pub async fn step(&self, doing: &str) {
+        if std::env::var_os("EDDY_TRACE").is_some() {
+            eprintln!("{doing}");
+        }
         let dies = {
             let mut state = self.lock();
             state.n_steps += 1;

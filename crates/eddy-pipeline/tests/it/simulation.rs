@@ -4,7 +4,7 @@
 //!
 //! Source, sinks and pipeline are the real ones; the services are doubles without sockets, time is
 //! tokio's, paused. `EDDY_SEEDS=1000..2000 cargo test -p eddy-pipeline --test it simulation` runs
-//! other seeds.
+//! other seeds; with `EDDY_TRACE=1` and `-- --nocapture` each step is shown.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Debug;
@@ -169,7 +169,9 @@ impl World {
         let network = Network::new(seed);
         let state = SimulatedState { of: MemoryStateStore::default(), network: network.clone() };
         let letters = SimulatedLetters { of: Arc::default(), network: network.clone() };
-        let (bulk, firehose) = (BulkDouble::default(), FirehoseDouble::new(STREAM));
+        // Less than some requests of the sink, more than any document.
+        let bulk = BulkDouble::taking_at_most(2000);
+        let firehose = FirehoseDouble::new(STREAM);
         Self { scenario, seed, time, network, kinesis, bulk, firehose, state, letters }
     }
 
@@ -196,7 +198,6 @@ impl World {
             vec![
                 Fault::Status(429),
                 Fault::Status(503),
-                Fault::Status(413),
                 Fault::AnswerLost,
                 Fault::Hang,
                 entries(429, "es_rejected_execution_exception"),
