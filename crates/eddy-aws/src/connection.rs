@@ -9,6 +9,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_async::rt::sleep::default_async_sleep;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,8 @@ pub fn connect_over(http: impl HttpClient + 'static) -> SdkConfig {
         .http_client(http)
         .timeout_config(timeouts())
         .retry_config(RetryConfig::disabled())
+        // It goes by the machine's clock: a simulation has another.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .sleep_impl(default_async_sleep().expect("the SDK is built for tokio"))
         .region(Region::from_static("us-east-1"))
         .endpoint_url("http://double")

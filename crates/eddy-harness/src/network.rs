@@ -42,6 +42,7 @@ impl std::error::Error for Broken {}
 pub struct Network {
     state: Arc<Mutex<State>>,
     death: Arc<Notify>,
+    born: tokio::time::Instant,
 }
 
 #[derive(Debug)]
@@ -86,7 +87,11 @@ impl Network {
             trace: DefaultHasher::new(),
             n_steps: 0,
         };
-        Self { state: Arc::new(Mutex::new(state)), death: Arc::default() }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            death: Arc::default(),
+            born: tokio::time::Instant::now(),
+        }
     }
 
     /// From now on one request in `one_in` meets with an accident; none where it is 0.
@@ -133,7 +138,7 @@ impl Network {
     /// `EDDY_TRACE` of the environment shows. Never returns to the dead.
     pub async fn step(&self, doing: &str) {
         if std::env::var_os("EDDY_TRACE").is_some() {
-            eprintln!("{doing}");
+            eprintln!("{:?} {doing}", self.born.elapsed());
         }
         let dies = {
             let mut state = self.lock();
@@ -219,7 +224,7 @@ impl Network {
         let answer = to.oneshot(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.expect("a whole answer");
-        self.step("is answered").await;
+        self.step(&format!("is answered {} {}", parts.status.as_u16(), body.len())).await;
         self.wait(20).await;
         if fate == Fate::LostAfter {
             return Err(Broken);
