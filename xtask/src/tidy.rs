@@ -57,7 +57,7 @@ const IMPURE: &[&str] =
 const THREADED: &str = "crates/rcf/src/batch.rs";
 
 /// Where an AWS type may be named.
-const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks"];
+const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks", "eddy-harness"];
 
 const MAX_LINES: usize = 500;
 const MAX_MAIN_LINES: usize = 150;

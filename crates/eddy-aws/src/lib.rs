@@ -4,7 +4,8 @@
 //!
 //! - [`ConnectionSettings`] and [`connect`] make the SDK's configuration: one TLS stack, time-outs
 //!   of our own, no retries by the SDK (it knows nothing of partial failures, positions and order),
-//!   and no credentials needed for an endpoint on this machine.
+//!   and no credentials needed for an endpoint on this machine. [`connect_over`] makes one for a
+//!   service in the same process.
 //! - [`CallError`] sorts a failed call by what the caller does about it, and becomes a
 //!   [`StreamError`](eddy_stream::StreamError) that names the permission or the resource to mend.
 //!
@@ -20,5 +21,6 @@
 mod connection;
 mod error;
 
-pub use connection::{ConnectionSettings, connect};
+pub use aws_config::SdkConfig;
+pub use connection::{ConnectionSettings, connect, connect_over};
 pub use error::{CallError, Failure, Resource};

@@ -132,7 +132,7 @@ async fn answer(
             headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
     }
     match double.faults.next() {
-        Some(Fault::Status(status)) => refusal(status),
+        Some(Fault::Status(status) | Fault::Refused { status, .. }) => refusal(status),
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::AnswerLost) => {
             double.take(actions, None);

@@ -229,6 +229,7 @@ async fn answer(State(double): State<FirehoseDouble>, headers: HeaderMap, body: 
                 if status == 400 { "AccessDeniedException" } else { "ServiceUnavailableException" };
             return error(status, kind, "on command");
         }
+        Some(Fault::Refused { status, kind }) => return error(status, kind, "on command"),
         Some(Fault::Hang) => return std::future::pending().await,
         _ => {}
     }

@@ -79,6 +79,7 @@ impl Pipeline {
         };
         let mut aborted = run.stop.clone();
         let result = tokio::select! {
+            biased;
             result = run.supervise() => result,
             Ok(_) = aborted.wait_for(|stop| *stop == Stop::Abort) => Err(StreamError::fatal(
                 "stopped before everything that was read was settled; the rest is read again at \
@@ -162,6 +163,7 @@ impl Run {
                 return Ok(());
             }
             tokio::select! {
+                biased;
                 ended = self.workers.join_next(), if !self.workers.is_empty() => match ended {
                     Some(Ok(ended)) => self.ended(ended)?,
                     Some(Err(panic)) => return Err(StreamError::fatal("a partition's worker panicked").with_source(panic)),

@@ -71,6 +71,7 @@ impl Worker {
     pub(crate) async fn run(mut self) -> Result<Rest, StreamError> {
         let mut quiet_reads = 0;
         let rest = loop {
+            let draining = *self.stop.borrow() == Stop::Drained;
             let Some(batch) = self.next_batch().await? else { break self.at_rest() };
             let quiet = batch.records.is_empty() && batch.behind_ms.is_none_or(|ms| ms == 0);
             let ready = self.take(batch).await?;
@@ -78,7 +79,6 @@ impl Worker {
             self.commit_if_due().await?;
 
             // Batches read ahead may be older than the wish to drain: only reads behind them count.
-            let draining = *self.stop.borrow() == Stop::Drained;
             quiet_reads = if quiet && draining { quiet_reads + 1 } else { 0 };
             if quiet_reads > PREFETCH_BATCHES + 1 {
                 break Rest::Stopped;

@@ -33,4 +33,4 @@ pub mod limits;
 mod opensearch;
 
 pub use firehose::{FirehoseSettings, FirehoseSink};
-pub use opensearch::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};
+pub use opensearch::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, Transport, WriteAs};

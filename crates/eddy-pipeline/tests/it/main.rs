@@ -3,4 +3,5 @@
 mod chain;
 mod crashes;
 mod documents;
+mod simulation;
 mod support;

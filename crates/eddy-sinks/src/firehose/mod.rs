@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eddy_aws::{Failure, Resource};
+use eddy_aws::{Failure, Resource, SdkConfig, connect};
 use eddy_record::ScoredRecord;
 use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
@@ -28,7 +28,12 @@ pub struct FirehoseSink {
 impl FirehoseSink {
     /// Connects; nothing is sent yet.
     pub async fn open(settings: &FirehoseSettings) -> Self {
-        Self { service: Service::connect(settings).await, settings: settings.clone() }
+        Self::over(settings, &connect(&settings.connection).await)
+    }
+
+    /// The same over a configuration of the caller's.
+    pub fn over(settings: &FirehoseSettings, config: &SdkConfig) -> Self {
+        Self { service: Service::over(settings, config), settings: settings.clone() }
     }
 
     /// Puts a batch until the service has all of it.

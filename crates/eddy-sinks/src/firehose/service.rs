@@ -4,7 +4,7 @@ use aws_sdk_firehose::Client;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use bytes::Bytes;
-use eddy_aws::{CallError, connect};
+use eddy_aws::{CallError, SdkConfig};
 
 use super::FirehoseSettings;
 
@@ -21,11 +21,8 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) async fn connect(settings: &FirehoseSettings) -> Self {
-        Self {
-            client: Client::new(&connect(&settings.connection).await),
-            delivery_stream: settings.delivery_stream.clone(),
-        }
+    pub(super) fn over(settings: &FirehoseSettings, config: &SdkConfig) -> Self {
+        Self { client: Client::new(config), delivery_stream: settings.delivery_stream.clone() }
     }
 
     /// One request.

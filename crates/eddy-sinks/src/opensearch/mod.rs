@@ -7,6 +7,7 @@ mod request;
 mod service;
 mod settings;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 use answer::{Answer, Item};
 use request::Document;
 use service::Service;
+pub use service::Transport;
 pub use settings::{Auth, OpenSearchSettings, Rotation, WriteAs};
 
 /// Writes rows to an index, under ids made of their positions: a replay overwrites.
@@ -35,6 +37,18 @@ impl OpenSearchSink {
     /// The URL, the certificate or a variable of the environment cannot be used.
     pub async fn open(settings: &OpenSearchSettings) -> Result<Self, StreamError> {
         Ok(Self { service: Service::connect(settings).await?, settings: settings.clone() })
+    }
+
+    /// The same over a transport of the caller's: a proxy, a double.
+    ///
+    /// # Errors
+    /// As [`OpenSearchSink::open`].
+    pub async fn over(
+        settings: &OpenSearchSettings,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StreamError> {
+        let service = Service::over(settings, transport).await?;
+        Ok(Self { service, settings: settings.clone() })
     }
 
     /// Sends a batch until each of its documents is stored or refused.
