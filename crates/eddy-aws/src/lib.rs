@@ -8,6 +8,9 @@
 //! - [`CallError`] sorts a failed call by what the caller does about it, and becomes a
 //!   [`StreamError`](eddy_stream::StreamError) that names the permission or the resource to mend.
 //!
+//! - [`bucket`] is an S3 bucket as an object store, with the same connection and credentials;
+//!   [`KeptCredentials`] are for requests that no SDK client signs.
+//!
 //! It calls no service itself.
 //!
 //! ```
@@ -17,8 +20,12 @@
 //! assert!(!ConnectionSettings::default().is_local());
 //! ```
 
+mod bucket;
 mod connection;
+mod credentials;
 mod error;
 
+pub use bucket::bucket;
 pub use connection::{ConnectionSettings, connect};
+pub use credentials::KeptCredentials;
 pub use error::{CallError, Failure, Resource};

@@ -22,6 +22,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Service {
     http: Client,
     signer: Signer,
+    url: String,
     bulk_url: String,
     write_as: WriteAs,
 }
@@ -39,6 +40,7 @@ impl Service {
         Ok(Self {
             http,
             signer: Signer::new(&settings.auth).await?,
+            url: settings.url.trim_end_matches('/').to_owned(),
             bulk_url: format!("{}/_bulk", settings.url.trim_end_matches('/')),
             write_as: settings.write_as,
         })
@@ -48,7 +50,7 @@ impl Service {
     pub(super) async fn bulk(&self, batch: &[Document]) -> Answer {
         let mut body = Vec::with_capacity(batch.iter().map(|document| document.lines.len()).sum());
         batch.iter().for_each(|document| body.extend_from_slice(&document.lines));
-        let headers = match self.signer.headers(&self.bulk_url, &body).await {
+        let headers = match self.signer.headers("POST", &self.bulk_url, &body).await {
             Ok(headers) => headers,
             Err(error) if error.kind() == eddy_stream::ErrorKind::Retry => {
                 return Answer::Later(error.to_string());
@@ -65,6 +67,23 @@ impl Service {
             Ok((status, body)) => read(status, &body, batch.len(), self.write_as),
             Err(error) => Answer::Later(error),
         }
+    }
+
+    /// Sends a request once, with a body of JSON where it has one.
+    pub(super) async fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}/{path}", self.url);
+        let headers = self.signer.headers(method, &url, &body).await.map_err(|e| e.to_string())?;
+        let method = method.parse().expect("a method of ours");
+        let mut request = self.http.request(method, url).headers(headers);
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        exchange(request).await
     }
 }
 
