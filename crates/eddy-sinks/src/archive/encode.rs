@@ -10,17 +10,17 @@ use super::ArchiveFormat;
 
 /// An object being filled.
 pub(super) enum Encoder {
-    Gzip(GzipLines),
+    Gzip(Box<GzipLines>),
     #[cfg(feature = "parquet")]
-    Parquet(Box<super::parquet::Table>),
+    Parquet(super::parquet::Table),
 }
 
 impl Encoder {
     pub(super) fn new(format: ArchiveFormat) -> Result<Self, StreamError> {
         match format {
-            ArchiveFormat::NdjsonGz => Ok(Self::Gzip(GzipLines::new())),
+            ArchiveFormat::NdjsonGz => Ok(Self::Gzip(Box::new(GzipLines::new()))),
             #[cfg(feature = "parquet")]
-            ArchiveFormat::Parquet => Ok(Self::Parquet(Box::default())),
+            ArchiveFormat::Parquet => Ok(Self::Parquet(super::parquet::Table::default())),
             #[cfg(not(feature = "parquet"))]
             ArchiveFormat::Parquet => Err(StreamError::fatal("there is no parquet here")),
         }
