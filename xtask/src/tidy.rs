@@ -23,6 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "eddy-pipeline",
         &[
+            "eddy-aws",
             "eddy-detect",
             "eddy-index",
             "eddy-kinesis",

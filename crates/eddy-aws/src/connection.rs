@@ -28,8 +28,8 @@ pub struct ConnectionSettings {
     /// The region. Default: what the environment and the AWS profile say; `us-east-1` for an
     /// endpoint on this machine.
     pub region: Option<String>,
-    /// The endpoint. Default: the region's, or what `AWS_ENDPOINT_URL_KINESIS` or
-    /// `AWS_ENDPOINT_URL_FIREHOSE` says.
+    /// The endpoint. Default: the region's, or what `AWS_ENDPOINT_URL_KINESIS`,
+    /// `AWS_ENDPOINT_URL_FIREHOSE` or `AWS_ENDPOINT_URL_S3` says.
     pub endpoint_url: Option<String>,
 }
 

@@ -96,6 +96,11 @@ impl CallError {
         Self { failure, without_credentials: false, message: with_sources(&error) }
     }
 
+    /// Whether the caller is known and may not do this: another action may be allowed.
+    pub fn lacks_permission(&self) -> bool {
+        self.message.starts_with("AccessDeniedException:")
+    }
+
     /// The error for the caller; `action` is the API's name, which is also the permission's.
     pub fn into_stream_error(self, action: &str, resource: &Resource<'_>) -> StreamError {
         let source = self.message;

@@ -9,6 +9,9 @@
 //! - [`CallError`] sorts a failed call by what the caller does about it, and becomes a
 //!   [`StreamError`](eddy_stream::StreamError) that names the permission or the resource to mend.
 //!
+//! - [`bucket`] is an S3 bucket as an object store, with the same connection and credentials;
+//!   [`KeptCredentials`] are for requests that no SDK client signs.
+//!
 //! It calls no service itself.
 //!
 //! ```
@@ -18,9 +21,13 @@
 //! assert!(!ConnectionSettings::default().is_local());
 //! ```
 
+mod bucket;
 mod connection;
+mod credentials;
 mod error;
 
 pub use aws_config::SdkConfig;
+pub use bucket::bucket;
 pub use connection::{ConnectionSettings, connect, connect_over};
+pub use credentials::KeptCredentials;
 pub use error::{CallError, Failure, Resource};

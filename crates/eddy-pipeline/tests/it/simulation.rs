@@ -255,7 +255,11 @@ impl World {
                 max_models: 3,
                 ..DetectorSettings::default()
             },
-            outputs: Outputs { sinks, dead_letters: Arc::new(self.letters.clone()) },
+            outputs: Outputs {
+                sinks,
+                archives: Vec::new(),
+                dead_letters: Arc::new(self.letters.clone()),
+            },
             state: Arc::new(self.state.clone()),
             clock: Arc::new(self.time.clone()),
             settings: self.scenario.settings.clone(),
@@ -382,13 +386,18 @@ struct Wire {
 
 #[async_trait]
 impl Transport for Wire {
-    async fn post(
+    async fn send(
         &self,
+        method: &str,
         url: &str,
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<(u16, Vec<u8>), String> {
-        let mut request = axum::http::Request::post(url).body(Bytes::from(body)).expect("plain");
+        let mut request = axum::http::Request::builder()
+            .method(method)
+            .uri(url)
+            .body(Bytes::from(body))
+            .expect("plain");
         request.headers_mut().extend(headers);
         let answered = self.network.exchange(self.double.router(), request);
         match tokio::time::timeout(Duration::from_secs(60), answered).await {

@@ -36,6 +36,28 @@ impl FirehoseSink {
         Self { service: Service::over(settings, config), settings: settings.clone() }
     }
 
+    /// Asks for the delivery stream, so that a wrong name or wrong credentials are known at the
+    /// start. Where asking is not allowed (`firehose:DescribeDeliveryStream`) or fails for another
+    /// reason, the first rows will tell.
+    ///
+    /// # Errors
+    /// The delivery stream does not exist, or the credentials are missing or not accepted.
+    pub async fn check(&self) -> Result<(), StreamError> {
+        let Err(error) = self.service.describe().await else { return Ok(()) };
+        let name = &self.settings.delivery_stream;
+        let will_fail = match error.failure {
+            Failure::NotFound => true,
+            Failure::Denied => !error.lacks_permission(),
+            _ => false,
+        };
+        if will_fail {
+            let resource = Resource { service: "firehose", kind: "the delivery stream", name };
+            return Err(error.into_stream_error("DescribeDeliveryStream", &resource));
+        }
+        tracing::info!(delivery_stream = name, reason = %error, "cannot look at it before the start");
+        Ok(())
+    }
+
     /// Puts a batch until the service has all of it.
     async fn settle(&self, mut batch: Vec<Bytes>) -> Result<(), StreamError> {
         let name = &self.settings.delivery_stream;

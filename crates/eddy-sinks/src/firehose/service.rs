@@ -25,6 +25,13 @@ impl Service {
         Self { client: Client::new(config), delivery_stream: settings.delivery_stream.clone() }
     }
 
+    /// Whether the delivery stream is there.
+    pub(super) async fn describe(&self) -> Result<(), CallError> {
+        let call = self.client.describe_delivery_stream();
+        let call = call.delivery_stream_name(&self.delivery_stream);
+        call.send().await.map(drop).map_err(CallError::new)
+    }
+
     /// One request.
     pub(super) async fn put(&self, batch: &[Bytes]) -> Result<Failed, CallError> {
         let records = batch.iter().map(|line| {

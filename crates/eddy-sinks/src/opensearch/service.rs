@@ -23,12 +23,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What carries requests to the cluster.
 #[async_trait]
 pub trait Transport: Send + Sync {
-    /// Posts a body with these headers; the answer's status and body, or why there is none.
+    /// Sends a request with these headers; the answer's status and body, or why there is none.
     ///
     /// # Errors
     /// There was no whole answer; the cluster may have acted on the request all the same.
-    async fn post(
+    async fn send(
         &self,
+        method: &str,
         url: &str,
         headers: HeaderMap,
         body: Vec<u8>,
@@ -38,6 +39,7 @@ pub trait Transport: Send + Sync {
 pub(super) struct Service {
     transport: Arc<dyn Transport>,
     signer: Signer,
+    url: String,
     bulk_url: String,
     write_as: WriteAs,
 }
@@ -62,6 +64,7 @@ impl Service {
         Ok(Self {
             transport,
             signer: Signer::new(&settings.auth).await?,
+            url: settings.url.trim_end_matches('/').to_owned(),
             bulk_url: format!("{}/_bulk", settings.url.trim_end_matches('/')),
             write_as: settings.write_as,
         })
@@ -71,7 +74,7 @@ impl Service {
     pub(super) async fn bulk(&self, batch: &[Document]) -> Answer {
         let mut body = Vec::with_capacity(batch.iter().map(|document| document.lines.len()).sum());
         batch.iter().for_each(|document| body.extend_from_slice(&document.lines));
-        let mut headers = match self.signer.headers(&self.bulk_url, &body).await {
+        let mut headers = match self.signer.headers("POST", &self.bulk_url, &body).await {
             Ok(headers) => headers,
             Err(error) if error.kind() == eddy_stream::ErrorKind::Retry => {
                 return Answer::Later(error.to_string());
@@ -79,10 +82,26 @@ impl Service {
             Err(error) => return Answer::Fatal(error),
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        match self.transport.post(&self.bulk_url, headers, body).await {
+        match self.transport.send("POST", &self.bulk_url, headers, body).await {
             Ok((status, body)) => read(status, &body, batch.len(), self.write_as),
             Err(error) => Answer::Later(error),
         }
+    }
+
+    /// Sends a request once, with a body of JSON where it has one.
+    pub(super) async fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}/{path}", self.url);
+        let mut headers =
+            self.signer.headers(method, &url, &body).await.map_err(|error| error.to_string())?;
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        self.transport.send(method, &url, headers, body).await
     }
 }
 
@@ -90,13 +109,16 @@ struct Http(Client);
 
 #[async_trait]
 impl Transport for Http {
-    async fn post(
+    async fn send(
         &self,
+        method: &str,
         url: &str,
         headers: HeaderMap,
         body: Vec<u8>,
     ) -> Result<(u16, Vec<u8>), String> {
-        exchange(self.0.post(url).headers(headers).body(body)).await
+        let method = method.parse().map_err(|_| format!("{method} is no method"))?;
+        let request = self.0.request(method, url).headers(headers);
+        exchange(if body.is_empty() { request } else { request.body(body) }).await
     }
 }
 
