@@ -43,7 +43,8 @@ fn check<L: Layout>(trees: &Trees<L>, tree: usize, at: Ref, parent: u32) -> (Vec
     (numbers, mass + right_mass)
 }
 
-fn check_forest(forest: &Forest) {
+/// Checks all trees of a forest.
+pub(crate) fn check_forest(forest: &Forest) {
     with_trees!(&forest.trees, trees => {
         for (tree, head) in trees.heads.iter().enumerate() {
             if head.root == EMPTY {

@@ -6,7 +6,7 @@ use crate::kernel::{Kernel, Portable, prefetch};
 use crate::layout::{Idx, Large, Layout, Small};
 use crate::level::Level;
 use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
+    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
 };
 use crate::tables::Tables;
@@ -137,7 +137,8 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
         let Present { policy, clock, n_accepted } = present;
         let mut scratch = Scratch::of(scratch);
         if let Some(factor) = clock.tick(policy) {
-            trees.weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            let samples = trees.weights.chunks_exact_mut(trees.room.max(1));
+            samples.for_each(|weights| rebase(weights, factor));
         }
         let n_trees = trees.heads.len();
         if trees.n_full < n_trees {

@@ -95,6 +95,8 @@ mod impute;
 #[cfg(feature = "serde")]
 mod json;
 mod kernel;
+#[cfg(test)]
+mod laws;
 mod layout;
 mod level;
 mod line;
@@ -103,8 +105,14 @@ mod missing;
 #[cfg(test)]
 mod naive;
 mod neighbors;
+#[cfg(test)]
+mod paper;
+#[cfg(test)]
+mod plain;
 mod points;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod random;
 mod rebuild;
 mod sampler;
@@ -112,6 +120,8 @@ mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
+#[cfg(test)]
+mod stats;
 mod tables;
 mod trees;
 mod view;

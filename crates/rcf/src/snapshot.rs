@@ -25,6 +25,7 @@ const MAGIC: &[u8; 4] = b"RCF\n";
 /// The version that is written. Every older one can be read.
 const VERSION: u16 = 2;
 const CHECKSUM_BYTES: usize = 8;
+const MOST_POINTS: u64 = 1 << 62;
 
 pub(crate) const NODE: u8 = 0;
 pub(crate) const LEAF: u8 = 1;
@@ -64,7 +65,7 @@ impl Forest {
         let mut forest = Forest::new(settings);
         read_present(&mut input, version, &mut forest)?;
         for x in forest.shingle.numbers_mut() {
-            *x = input.f32()?;
+            *x = input.f32()? + 0.0;
         }
         let n_points = forest.clock.n_points;
         let settings = &forest.settings;
@@ -127,6 +128,10 @@ fn read_present(
         forest.n_accepted = input.u64()?;
         forest.clock.n_points = input.u64()?;
         forest.clock.scale = input.f64()?;
+    }
+    // A stream never comes that far, and counts must not overflow.
+    if forest.n_observations.max(forest.n_accepted) > MOST_POINTS {
+        return damaged("more observations than there can be");
     }
     if forest.clock.n_points > forest.n_observations {
         return damaged("more points than observations");
@@ -226,6 +231,9 @@ fn read_trees<L: Layout>(
     let mut scratch = Scratch::of(&mut scratch);
     for (tree, Member { random, to_pass, parts, weights }) in members.into_iter().enumerate() {
         let sample_size = u32::try_from(settings.sample_size).expect("validated");
+        if weights.is_empty() && n_points > 0 {
+            return damaged("a sample is empty that has been offered points");
+        }
         if !trees.rebuild(tree, &parts, &weights, sample_size, &mut scratch) {
             return damaged("nodes and leaves do not make a tree");
         }
@@ -254,7 +262,8 @@ fn read_member(
         parts.push(match input.u8()? {
             NODE => {
                 let dim = input.at_most(settings.point_len() - 1, "a cut has no such dimension")?;
-                Part::Node { dim, cut: input.f32()? }
+                // The key of -0.0 is not that of 0.0.
+                Part::Node { dim, cut: input.f32()? + 0.0 }
             }
             LEAF => {
                 let slot = input.at_most(n_uses.len().wrapping_sub(1), "a leaf has no point")?;

@@ -2,8 +2,10 @@
 
 mod compare;
 mod estimates;
+mod fuzz;
 mod golden;
 #[cfg(feature = "serde")]
 mod json;
+mod paper;
 mod properties;
 mod snapshots;
