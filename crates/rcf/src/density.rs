@@ -1,5 +1,7 @@
 //! How densely the sample lies around a point, and in which directions.
 
+use alloc::vec::Vec;
+
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::engine::with_trees;
 use crate::layout::Layout;

@@ -1,5 +1,7 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use alloc::vec::Vec;
+
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
 use crate::kernel::{Kernel, Portable, prefetch};

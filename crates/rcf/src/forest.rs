@@ -1,5 +1,7 @@
 //! The forest: trees over one store of points.
 
+use alloc::vec::Vec;
+
 use crate::engine::{AnyTrees, Present, learn, score_point, with_trees};
 use crate::layout::Small;
 use crate::level::Level;

@@ -1,5 +1,7 @@
 //! Missing coordinates, and the observations to come.
 
+use alloc::vec::Vec;
+
 use crate::conditional::{Neighborhood, quantiles};
 use crate::pool::{Known, members};
 use crate::random::Random;
@@ -85,7 +87,7 @@ impl Forest {
             let first = self.settings.point_len() - n_numbers;
             let known = Known::without(point.len(), missing.iter().map(|at| first + at));
             let near = Neighborhood::of(&members, &known, point, 1.0);
-            missing.iter().for_each(|at| estimate.push(std::slice::from_ref(&near), first + at));
+            missing.iter().for_each(|at| estimate.push(core::slice::from_ref(&near), first + at));
         });
         Ok(estimate)
     }
@@ -144,7 +146,7 @@ impl Forest {
         let unknown = vec![0.0; n_dims];
         for _ in 0..horizon {
             futures.iter_mut().for_each(|future| future.push(&unknown));
-            let shares = std::iter::once(MEDIAN_SHARE).chain(std::iter::repeat(drawn_share));
+            let shares = core::iter::once(MEDIAN_SHARE).chain(core::iter::repeat(drawn_share));
             let near: Vec<Neighborhood<'_>> = futures
                 .iter()
                 .zip(shares)

@@ -20,7 +20,9 @@
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
-//! With the feature `serde`, settings and forests serialize too, for JSON snapshots.
+//! With the feature `serde`, settings and forests serialize too, for JSON snapshots. Without the
+//! default feature `std` it needs `alloc` only; the bits are the same, and AVX2 is used where it is
+//! compiled for.
 //!
 //! # Score and explain
 //! ```
@@ -76,6 +78,11 @@
 //! Guha, Mishra, Roy, Schrijvers: *Robust Random Cut Forest Based Anomaly Detection on Streams*,
 //! ICML 2016. The scores follow the Java implementation of AWS; the tests compare the distribution
 //! of scores with its measured ones.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[macro_use]
+extern crate alloc;
 
 mod boxes;
 mod change;

@@ -6,6 +6,8 @@
 //! is that lists are moved when a leaf comes or goes, which a processor does in a few instructions
 //! too.
 
+use alloc::vec::Vec;
+
 use crate::layout::{Idx, Ref, key};
 
 /// The sorted lists of all trees.
@@ -28,7 +30,7 @@ struct Leaf<I> {
 }
 
 /// A stretch of leaves: the first, and the one behind the last.
-pub(crate) type Stretch = std::ops::Range<usize>;
+pub(crate) type Stretch = core::ops::Range<usize>;
 
 impl<I: Idx> Lines<I> {
     pub(crate) fn new() -> Self {

@@ -1,5 +1,8 @@
 //! The points of the samples that lie near a point.
 
+use alloc::vec::Vec;
+
+use crate::math::sqrt;
 use crate::pool::{Known, Member, members};
 use crate::{Forest, PointError};
 
@@ -63,7 +66,7 @@ impl Forest {
         let point_len = self.settings.point_len();
         let near = self.with_point(observation, |point| {
             let known = Known::all(point.len());
-            let distance = |member: &Member<'_>| known.squared_distance(member.point, point).sqrt();
+            let distance = |member: &Member<'_>| sqrt(known.squared_distance(member.point, point));
             let mut members = members(&self.trees);
             members.retain(|member| distance(member) <= max_distance);
             let mut near: Vec<Neighbor> = merged(&mut members)

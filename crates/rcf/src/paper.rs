@@ -22,13 +22,7 @@ fn seeds() -> impl Iterator<Item = u64> {
 
 /// Points whose ranges differ by dimension, in no order.
 fn five() -> Vec<Vec<f32>> {
-    vec![
-        vec![0.0, 0.0],
-        vec![4.0, 0.5],
-        vec![1.0, 2.0],
-        vec![3.5, -1.0],
-        vec![0.5, 1.5],
-    ]
+    vec![vec![0.0, 0.0], vec![4.0, 0.5], vec![1.0, 2.0], vec![3.5, -1.0], vec![0.5, 1.5]]
 }
 
 fn refs(points: &[Vec<f32>]) -> Vec<&[f32]> {
@@ -113,8 +107,8 @@ fn theorem_1_the_tree_distance_is_at_least_the_manhattan_distance_and_at_most_it
         // In dimension i, the part of its range around u that is still whole at time t is at most
         // 1 / t long on each side, and the two are parted at rate manhattan: with that, O(d log) is
         // 1 + 2 sum (1 + ln (1 + range_i / manhattan)).
-        let bound: f64 =
-            1.0 + ranges.iter().map(|range| 2.0 + 2.0 * (1.0 + range / manhattan).ln()).sum::<f64>();
+        let bound: f64 = 1.0
+            + ranges.iter().map(|range| 2.0 + 2.0 * (1.0 + range / manhattan).ln()).sum::<f64>();
         let (mean, error) = mean_and_error(&stretch);
         assert!(mean + 5.0 * error < bound, "stretch {mean}, at most {bound}");
     }
@@ -309,8 +303,10 @@ fn definition_3_collusive_displacement_sees_outliers_that_mask_each_other() {
     twins.truncate(60);
     twins.push(masked.to_vec());
     let forest = forest_of(&twins, 1, 100);
-    let (plain, unmasked) =
-        (forest.score(&masked).expect("finite"), forest.score_ignoring(&masked, 1).expect("finite"));
+    let (plain, unmasked) = (
+        forest.score(&masked).expect("finite"),
+        forest.score_ignoring(&masked, 1).expect("finite"),
+    );
     assert!(unmasked > 1.5 * plain, "{unmasked} against {plain}");
 }
 

@@ -175,7 +175,8 @@ pub(crate) fn count(
 ) -> (Vec<f64>, Vec<f64>) {
     let mut counts: BTreeMap<&str, f64> = law.keys().map(|shape| (shape.as_str(), 0.0)).collect();
     for shape in shapes {
-        *counts.get_mut(shape.as_str()).unwrap_or_else(|| panic!("{shape} has no probability")) += 1.0;
+        *counts.get_mut(shape.as_str()).unwrap_or_else(|| panic!("{shape} has no probability")) +=
+            1.0;
     }
     (counts.into_values().collect(), law.values().copied().collect())
 }

@@ -1,5 +1,7 @@
 //! The points that any tree keeps, each stored once.
 
+use alloc::vec::Vec;
+
 /// How many numbers a stored point or half a box has: short ones as they are, longer ones filled
 /// with zeros to whole blocks of four, so that sums over them have no rest.
 pub(crate) fn padded(point_len: usize) -> usize {

@@ -10,6 +10,8 @@
 //! one exponential draw decides how many points pass before the next one enters (Efraimidis and
 //! Spirakis call it exponential jumps): exact in law, and nine of ten points then cost nothing.
 
+use alloc::vec::Vec;
+
 use crate::math::{exp, exp_less_1, ln};
 use crate::random::Random;
 
@@ -64,7 +66,7 @@ impl Clock {
         if self.scale < REBASE_AT {
             return None;
         }
-        Some(std::mem::replace(&mut self.scale, 1.0))
+        Some(core::mem::replace(&mut self.scale, 1.0))
     }
 
     /// The threshold of a sample.

@@ -10,7 +10,7 @@
 //! Version 1 had the decay in place of the scale, logarithms of weights, and each tree's sample as a
 //! heap behind its leaves; it knew neither entries ever made nor points learnt.
 
-use std::collections::HashMap;
+use alloc::vec::Vec;
 
 use crate::codec::{Reader, Writer, checksum};
 use crate::engine::with_trees;
@@ -145,11 +145,16 @@ fn read_present(
 fn write_trees<L: Layout>(trees: &Trees<L>, point_len: usize, n_points: u64, out: &mut Writer) {
     let n_trees = trees.heads.len();
     let all: Vec<Vec<Part>> = (0..n_trees).map(|tree| trees.preorder(tree)).collect();
-    let mut slots: HashMap<u32, u64> = HashMap::new();
+    // Of each slot in use, its number among those.
+    let mut numbers: Vec<Option<u64>> = Vec::new();
     let mut in_use = Vec::new();
     for part in all.iter().flatten() {
         if let Part::Leaf { slot, .. } = part {
-            slots.entry(*slot).or_insert_with(|| {
+            let at = *slot as usize;
+            if at >= numbers.len() {
+                numbers.resize(at + 1, None);
+            }
+            numbers[at].get_or_insert_with(|| {
                 in_use.push(*slot);
                 in_use.len() as u64 - 1
             });
@@ -172,7 +177,7 @@ fn write_trees<L: Layout>(trees: &Trees<L>, point_len: usize, n_points: u64, out
                 }
                 Part::Leaf { slot, entries } => {
                     out.raw(&[LEAF]);
-                    out.count(slots[slot]);
+                    out.count(numbers[*slot as usize].expect("every leaf's slot has one"));
                     out.count(entries.len() as u64);
                     entries.iter().for_each(|entry| out.count(u64::from(*entry)));
                 }
@@ -330,7 +335,7 @@ fn holds_each_once(parts: &[Part], n_entries: usize) -> bool {
     };
     let rising = parts.iter().all(|part| entries(part).is_sorted());
     let once = parts.iter().flat_map(entries).all(|entry| {
-        held.get_mut(entry as usize).is_some_and(|held| !std::mem::replace(held, true))
+        held.get_mut(entry as usize).is_some_and(|held| !core::mem::replace(held, true))
     });
     rising && once && held.into_iter().all(|held| held)
 }

@@ -25,7 +25,8 @@ pub(crate) fn fit(counts: &[f64], probabilities: &[f64]) -> f64 {
         expected += e;
         observed += o;
         // What remains must make a cell too.
-        if expected >= LEAST_EXPECTED && (left - expected >= LEAST_EXPECTED || left - expected < 1e-6)
+        if expected >= LEAST_EXPECTED
+            && (left - expected >= LEAST_EXPECTED || left - expected < 1e-6)
         {
             statistic += (observed - expected) * (observed - expected) / expected;
             n_cells += 1.0;
@@ -105,7 +106,8 @@ fn ln_gamma(x: f64) -> f64 {
 
 #[test]
 fn known_quantiles_have_their_probabilities() {
-    let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-3, "{found}");
+    let near =
+        |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-3, "{found}");
     near(upper_gamma(0.5, 3.841_459 / 2.0), 0.05);
     near(upper_gamma(5.0, 18.307_04 / 2.0), 0.05);
     near(upper_gamma(50.0, 149.449 / 2.0), 0.001);

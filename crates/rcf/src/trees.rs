@@ -9,6 +9,8 @@
 //! points; a leaf's mass is itself and its twins. Inner nodes have no mass: expected scores do not
 //! need it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, BoxStore, merge};
 use crate::layout::{Idx, Layout, Node, Ref};
 use crate::line::Lines;

@@ -1,5 +1,7 @@
 //! What a tree says of a point: its score, and how the dimensions share in it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::Bounds;
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::layout::Layout;

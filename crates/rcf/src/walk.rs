@@ -4,6 +4,8 @@
 //! trees need not wait for each other. So all trees of a batch take one step each, then those that
 //! go on the next one. Which trees go on is kept in a list that is rewritten without branches.
 
+use alloc::vec::Vec;
+
 use crate::boxes::outside;
 use crate::kernel::{Kernel, prefetch};
 use crate::layout::{Idx, Layout, Node, Ref, key};
@@ -116,7 +118,7 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
     if ONE {
         // In the order of the trees, as lines find them: a sum of scores depends on it.
         let n = found.n;
-        let mut order: [usize; BATCH] = std::array::from_fn(|lane| lane);
+        let mut order: [usize; BATCH] = core::array::from_fn(|lane| lane);
         order[..n].sort_unstable_by_key(|lane| found.leaves[*lane]);
         let (leaves, depths) = (found.leaves, found.depths);
         for (to, from) in order[..n].iter().enumerate() {

@@ -39,9 +39,8 @@ fn section_5_synthetic_data_the_beginning_and_the_end_of_a_flat_stretch_in_a_sin
             let x = if (BEGIN..END).contains(&n) { 80.0 } else { sine } + 0.1 * noise.next();
             scores.push(forest.score_and_update(&[x]).expect("finite"));
         }
-        let highest = |stretch: std::ops::Range<usize>| {
-            scores[stretch].iter().copied().fold(0.0, f64::max)
-        };
+        let highest =
+            |stretch: std::ops::Range<usize>| scores[stretch].iter().copied().fold(0.0, f64::max);
         // Whole shingles on either side of each edge.
         let begin = highest(BEGIN..BEGIN + 4);
         let end = highest(END..END + 4);
