@@ -21,6 +21,7 @@ const MEDIAN_SHARE: f64 = 0.5;
 /// Of an imputation, there is one number for each missing one, in the order in which they were
 /// named; of a forecast, `n_dims` numbers for each observation to come, the next one first.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The lower ends of the ranges: below lies the true number with probability 0.1.
     pub lower: Vec<f32>,

@@ -246,7 +246,7 @@ struct Stream {
 impl Stream {
     fn new(seed: u64) -> Self {
         let mut settings = ForestSettings::new(2);
-        (settings.n_trees, settings.sample_size, settings.seed) = (24, 16, seed);
+        (settings.n_trees, settings.sample_size, settings.seed) = (4, 16, seed);
         // Half of what the sample holds is forgotten with every sample's length.
         settings.time_decay = Some(0.5 / 16.0);
         let forest = settings.build().expect("valid");

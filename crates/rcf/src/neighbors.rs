@@ -8,6 +8,7 @@ use crate::{Forest, PointError};
 
 /// A point of the samples, seen from another.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Neighbor {
     /// Its numbers: `n_dims * shingle_size`, the oldest observation first.
     pub point: Vec<f32>,

@@ -248,7 +248,7 @@ fn lemma_1_the_displacement_of_a_point_is_the_number_of_points_in_its_sibling() 
 }
 
 #[test]
-fn section_2_a_score_without_an_insertion_is_the_expectation_over_insertions() {
+fn a_score_without_an_insertion_is_the_expectation_over_insertions() {
     let points = five();
     for x in [[2.0, 0.75], [9.0, 0.0], [0.25, 0.125]] {
         let mut found = Vec::new();

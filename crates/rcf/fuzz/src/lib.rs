@@ -100,8 +100,9 @@ pub fn stream(bytes: &[u8]) {
                 forest.update(&point).expect("finite");
             }),
             12..=20 => both(&mut forest, &mut twin, |forest| {
+                let is_ready = forest.is_ready();
                 let score = forest.score_and_update(&point).expect("finite");
-                check_score(forest, score);
+                check_score(forest, is_ready, score);
                 score.to_bits()
             }),
             21 => {
@@ -147,10 +148,10 @@ fn both<R: PartialEq + std::fmt::Debug>(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most 65 536")]
-fn check_score(forest: &Forest, score: f64) {
+fn check_score(forest: &Forest, is_ready: bool, score: f64) {
     let most = (1.0 + forest.settings().sample_size as f64).log2() + 1e-9;
     assert!((0.0..=most).contains(&score), "score {score}");
-    assert!(score > 0.0 || !forest.is_ready(), "a ready forest scores 0");
+    assert_eq!(score > 0.0, is_ready, "a score before the forest is ready, or none after");
 }
 
 fn check_parts(parts: &Attribution, score: f64) {
@@ -163,7 +164,7 @@ fn check_parts(parts: &Attribution, score: f64) {
 /// Asks a forest something about a point; what it says, to the last bit.
 fn ask(forest: &Forest, kind: u8, point: &[f32]) -> Vec<u64> {
     let score = forest.score(point).expect("finite");
-    check_score(forest, score);
+    check_score(forest, forest.is_ready(), score);
     let mut said = vec![score];
     match kind {
         25 => {
@@ -289,7 +290,7 @@ fn go_on(read: &[u8], mut queries: Bytes<'_>) {
     let settings = forest.settings().clone();
     let point_len = settings.n_dims * settings.shingle_size;
     // Points and boxes of every tree, beside what every forest of these settings has.
-    let most = 1 << 23 | settings.n_trees * (read.len() * 64 + 4096) + 64 * point_len;
+    let most = (8 << 20) + settings.n_trees * (read.len() * 64 + 4096) + 64 * point_len;
     assert!(forest.size_bytes() <= most, "{} from {}", forest.size_bytes(), read.len());
     // What was read is written as it is read again.
     let written = forest.to_bytes();
@@ -305,9 +306,10 @@ fn go_on(read: &[u8], mut queries: Bytes<'_>) {
             point = vec![f32::from(n); n_numbers];
         }
         both(&mut forest, &mut twin, |forest| {
+            let is_ready = forest.is_ready();
             let said = ask(forest, 25, &point);
             let score = forest.score_and_update(&point).expect("finite");
-            check_score(forest, score);
+            check_score(forest, is_ready, score);
             (said, score.to_bits())
         });
     }

@@ -28,5 +28,5 @@ fn any_stream_of_learning_and_questions_keeps_the_promises() {
 
 #[test]
 fn any_bytes_are_an_error_or_a_sound_forest() {
-    drive(bodies::snapshot, 60_000, 400);
+    drive(bodies::snapshot, 200_000, 400);
 }

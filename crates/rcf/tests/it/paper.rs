@@ -21,10 +21,10 @@ impl Uniform {
     }
 }
 
-/// Section on synthetic data: shingles of four of a sine, 100 trees of 256 points, and a stretch in
+/// Experiments, synthetic data: shingles of four of a sine, 100 trees of 256 points, and a stretch in
 /// which the sine stands still.
 #[test]
-fn section_5_synthetic_data_the_beginning_and_the_end_of_a_flat_stretch_in_a_sine_stand_out() {
+fn synthetic_data_the_beginning_and_the_end_of_a_flat_stretch_in_a_sine_stand_out() {
     const BEGIN: usize = 1235;
     const END: usize = 1255;
     for seed in 1..=5 {
@@ -50,10 +50,10 @@ fn section_5_synthetic_data_the_beginning_and_the_end_of_a_flat_stretch_in_a_sin
     }
 }
 
-/// Section on isolation forests: a dimension is chosen by its range, so that dimensions in which
+/// On isolation forests: a dimension is chosen by its range, so that dimensions in which
 /// little happens do not hide an outlier in another.
 #[test]
-fn section_4_irrelevant_dimensions_do_not_hide_an_outlier() {
+fn irrelevant_dimensions_do_not_hide_an_outlier() {
     let scores = |n_irrelevant: usize, range: f32| -> (f64, f64) {
         let mut settings = ForestSettings::new(1 + n_irrelevant);
         settings.seed = 2;
@@ -78,10 +78,10 @@ fn section_4_irrelevant_dimensions_do_not_hide_an_outlier() {
     assert!(scores(50, 1.0).0 < 0.7 * alone);
 }
 
-/// Section on anomalies: an outlier is a point whose presence changes much, so that displacement
+/// On what an anomaly is: an outlier is a point whose presence changes much, so that displacement
 /// grows with the distance, whatever the direction.
 #[test]
-fn section_2_displacement_and_score_grow_with_the_distance() {
+fn displacement_and_score_grow_with_the_distance() {
     let mut forest = ForestSettings::new(2).build().expect("valid");
     let mut uniform = Uniform::new(5);
     for _ in 0..1000 {
