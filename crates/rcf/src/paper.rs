@@ -332,6 +332,10 @@ fn definition_1_holds_in_every_packing_and_dimension() {
                 (0..AT_ONCE).map(|_| depth(&draw(&refs(&points), &mut random))).collect();
             let p = same_law(&found, &drawn);
             assert!(p > FALSE_ALARM, "{n_dims} dimensions, p {p}");
+            // Means show small differences.
+            let ((a, a_error), (b, b_error)) = (mean_and_error(&found), mean_and_error(&drawn));
+            let p = beyond((a - b) / a_error.hypot(b_error));
+            assert!(p > FALSE_ALARM, "{n_dims} dimensions, depths {a} and {b}, p {p}");
         }
     }
 }
