@@ -107,6 +107,8 @@ mod laws;
 mod layout;
 mod level;
 mod line;
+mod line_change;
+mod line_walk;
 mod math;
 mod missing;
 #[cfg(test)]
@@ -123,6 +125,7 @@ mod properties;
 mod random;
 mod rebuild;
 mod sampler;
+mod scan;
 mod scoring;
 mod settings;
 mod shingle;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::engine::{AnyTrees, with_trees};
 use crate::kernel::Portable;
+use crate::layout::key;
+use crate::line_change;
 use crate::random::Random;
 use crate::rebuild::Part;
-use crate::trees::Scratch;
+use crate::trees::{EMPTY, Scratch};
 use crate::{Forest, ForestSettings};
 
 /// A tree of points.
@@ -93,14 +95,21 @@ pub(crate) fn insert_everywhere(forest: &mut Forest, point: &[f32]) {
             let entry = trees.heads[tree].n_entries;
             assert!((entry as usize) < sample_size, "no room");
             trees.make_room(entry as usize + 1, sample_size);
-            let is_empty = trees.heads[tree].root == crate::trees::EMPTY;
-            let leaf = if is_empty { crate::trees::EMPTY } else { trees.descend(tree, &padded) };
             trees.heads[tree].n_entries += 1;
-            let mut scratch = Scratch::of(&mut scratch);
+            if trees.lines.are_kept() {
+                let (hole, rank) = (trees.lines.no_hole(tree), trees.lines.rank(tree, key(padded[0])));
+                line_change::insert::<_, Portable>(
+                    trees, tree, entry, hole, rank, padded[0], &mut stored,
+                );
+                continue;
+            }
+            let is_empty = trees.heads[tree].root == EMPTY;
+            let leaf = if is_empty { EMPTY } else { trees.descend(tree, &padded) };
+            let scratch = &mut Scratch::of(&mut scratch);
             if padded.len() == 1 {
-                trees.insert::<Portable, true>(tree, entry, leaf, &padded, &mut stored, &mut scratch);
+                trees.insert::<Portable, true>(tree, entry, leaf, &padded, &mut stored, scratch);
             } else {
-                trees.insert::<Portable, false>(tree, entry, leaf, &padded, &mut stored, &mut scratch);
+                trees.insert::<Portable, false>(tree, entry, leaf, &padded, &mut stored, scratch);
             }
         }
     });
@@ -114,11 +123,14 @@ pub(crate) fn remove_everywhere(forest: &mut Forest) {
     with_trees!(&mut forest.trees, trees => {
         for tree in 0..trees.heads.len() {
             let entry = trees.heads[tree].n_entries - 1;
-            let mut scratch = Scratch::of(&mut scratch);
-            if one {
-                trees.remove::<Portable, true>(tree, entry, &mut scratch);
+            let scratch = &mut Scratch::of(&mut scratch);
+            if trees.lines.are_kept() {
+                let hole = line_change::remove::<_, Portable>(trees, tree, entry);
+                trees.lines.close(tree, hole);
+            } else if one {
+                trees.remove::<Portable, true>(tree, entry, scratch);
             } else {
-                trees.remove::<Portable, false>(tree, entry, &mut scratch);
+                trees.remove::<Portable, false>(tree, entry, scratch);
             }
             trees.heads[tree].n_entries -= 1;
         }
