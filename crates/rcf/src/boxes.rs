@@ -4,6 +4,8 @@
 //! same however the compiler vectorises them. Ranges are differences in f64: those of f32 can
 //! overflow.
 
+use alloc::vec::Vec;
+
 use crate::kernel::{Kernel, fold_lanes, prefetch};
 use crate::packed::{self, Aligned, Open};
 use crate::points::grow_by_an_eighth;

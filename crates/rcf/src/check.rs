@@ -91,7 +91,8 @@ fn check_line<L: Layout>(trees: &Trees<L>, tree: usize) {
     assert!(rest.iter().all(|depth| *depth == 0));
 }
 
-fn check_forest(forest: &Forest) {
+/// Checks all trees of a forest.
+pub(crate) fn check_forest(forest: &Forest) {
     with_trees!(&*forest.opened(), trees => {
         for (tree, head) in trees.heads.iter().enumerate() {
             if trees.lines.are_kept() {

@@ -3,6 +3,8 @@
 //! The points of all samples together are a sample of the stream that prefers the recent. Those
 //! among them that lie nearest in the known coordinates show how the missing ones are distributed.
 
+use alloc::vec::Vec;
+
 use crate::math::exp;
 use crate::pool::{Known, Member};
 use crate::random::Random;

@@ -1,5 +1,7 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use alloc::vec::Vec;
+
 use crate::ForestSettings;
 use crate::ascend;
 #[cfg(target_arch = "x86_64")]
@@ -10,7 +12,7 @@ use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
 use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
+    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
 };
 use crate::scan::Scan;
@@ -170,7 +172,8 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
         let Self { trees, mut present, tables, point, scratch } = self;
         let Present { policy, clock, .. } = &mut present;
         if let Some(factor) = clock.tick(policy) {
-            trees.weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            let samples = trees.weights.chunks_exact_mut(trees.room.max(1));
+            samples.for_each(|weights| rebase(weights, factor));
             if ONE && trees.lines.are_kept() {
                 line_change::rebase::<L, K>(trees);
             }

@@ -1,7 +1,7 @@
 //! What is refused, and what to change.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 /// A setting is out of its range.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! The forest: trees over one store of points.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
 
 use crate::engine::{AnyTrees, Present};
 use crate::level::Level;

@@ -1,5 +1,7 @@
 //! Missing coordinates, and the observations to come.
 
+use alloc::vec::Vec;
+
 use crate::conditional::{Neighborhood, quantiles};
 use crate::pool::{Known, members};
 use crate::random::Random;
@@ -20,6 +22,7 @@ const MEDIAN_SHARE: f64 = 0.5;
 /// Of an imputation, there is one number for each missing one, in the order in which they were
 /// named; of a forecast, `n_dims` numbers for each observation to come, the next one first.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The lower ends of the ranges: below lies the true number with probability
     /// `(1 - coverage) / 2`.
@@ -114,7 +117,7 @@ impl Forest {
             let known = Known::without(point.len(), missing.iter().map(|at| first + at));
             let near = Neighborhood::of(&members, &known, point, 1.0);
             missing.iter().for_each(|at| {
-                estimate.push(std::slice::from_ref(&near), first + at, coverage);
+                estimate.push(core::slice::from_ref(&near), first + at, coverage);
             });
         });
         Ok(estimate)
@@ -202,7 +205,7 @@ impl Forest {
         let unknown = vec![0.0; n_dims];
         for _ in 0..horizon {
             futures.iter_mut().for_each(|future| future.push(&unknown));
-            let shares = std::iter::once(MEDIAN_SHARE).chain(std::iter::repeat(drawn_share));
+            let shares = core::iter::once(MEDIAN_SHARE).chain(core::iter::repeat(drawn_share));
             let near: Vec<Neighborhood<'_>> = futures
                 .iter()
                 .zip(shares)

@@ -79,7 +79,7 @@ pub(crate) use x86_64::{Avx2, prefetch};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
-    use std::arch::x86_64::{
+    use core::arch::x86_64::{
         __m128, __m256, __m256d, _CMP_NEQ_UQ, _MM_HINT_T0, _mm_add_pd, _mm_cmp_ps, _mm_cvtsd_f64,
         _mm_loadu_ps, _mm_max_ps, _mm_min_ps, _mm_movemask_ps, _mm_prefetch, _mm_unpackhi_pd,
         _mm256_add_pd, _mm256_andnot_pd, _mm256_castpd256_pd128, _mm256_castps256_ps128,
@@ -338,7 +338,7 @@ mod x86_64 {
         #[expect(unsafe_code, reason = "a fifth of the time of 64 dimensions")]
         // SAFETY: a prefetch changes nothing, whatever its address.
         unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast());
+            _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(element).cast());
         }
     }
 }

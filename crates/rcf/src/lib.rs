@@ -21,7 +21,9 @@
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
-//! With the feature `serde`, settings and forests serialize too, for JSON snapshots.
+//! With the feature `serde`, settings and forests serialize too, for JSON snapshots. Without the
+//! default feature `std` it needs `alloc` only; the bits are the same, and AVX2 is used where it is
+//! compiled for.
 //!
 //! # Score and explain
 //! ```
@@ -110,7 +112,13 @@
 //! ICML 2016. The scores follow the Java implementation of AWS; the tests compare the distribution
 //! of scores with its measured ones.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[macro_use]
+extern crate alloc;
+
 mod ascend;
+#[cfg(feature = "std")]
 mod batch;
 mod boxes;
 mod change;
@@ -130,6 +138,8 @@ mod impute;
 #[cfg(feature = "serde")]
 mod json;
 mod kernel;
+#[cfg(test)]
+mod laws;
 mod layout;
 mod level;
 mod line;
@@ -141,8 +151,14 @@ mod missing;
 mod naive;
 mod neighbors;
 mod packed;
+#[cfg(test)]
+mod paper;
+#[cfg(test)]
+mod plain;
 mod points;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod random;
 mod rebuild;
 mod sampler;
@@ -151,6 +167,8 @@ mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
+#[cfg(test)]
+mod stats;
 mod storage;
 mod tables;
 mod tiny;
@@ -160,6 +178,7 @@ mod visit;
 mod walk;
 mod warm;
 
+#[cfg(feature = "std")]
 pub use batch::{Reading, score_and_update_many, score_many};
 pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};

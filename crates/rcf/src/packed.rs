@@ -8,6 +8,8 @@
 //! so in all boxes above. So those blocks are left out that have nothing left to find ([`Open`]):
 //! most of them, a few boxes up.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, higher, lower};
 
 /// Dimensions of a block.

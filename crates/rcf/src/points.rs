@@ -1,5 +1,7 @@
 //! The points that any tree keeps, each stored once.
 
+use alloc::vec::Vec;
+
 use crate::kernel::prefetch;
 use crate::packed::{Aligned, LINE};
 

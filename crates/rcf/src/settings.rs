@@ -6,6 +6,7 @@ use crate::{Forest, SettingsError};
 /// Settings of a [`Forest`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct ForestSettings {
     /// Numbers in one observation, 1..=10 000.
     pub n_dims: usize,

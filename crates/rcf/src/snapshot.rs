@@ -10,7 +10,8 @@
 //! Version 1 had the decay in place of the scale, logarithms of weights, and each tree's sample as a
 //! heap behind its leaves; it knew neither entries ever made nor points learnt.
 
-use std::collections::HashMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::codec::{Reader, Writer, checksum};
 use crate::engine::{AnyTrees, with_trees};
@@ -26,6 +27,7 @@ const MAGIC: &[u8; 4] = b"RCF\n";
 /// The version that is written. Every older one can be read.
 const VERSION: u16 = 2;
 const CHECKSUM_BYTES: usize = 8;
+const MOST_POINTS: u64 = 1 << 62;
 
 pub(crate) const NODE: u8 = 0;
 pub(crate) const LEAF: u8 = 1;
@@ -65,7 +67,7 @@ impl Forest {
         let mut forest = Forest::new(settings);
         read_present(&mut input, version, &mut forest)?;
         for x in forest.shingle.numbers_mut() {
-            *x = input.f32()?;
+            *x = input.f32()? + 0.0;
         }
         let n_points = forest.clock.n_points;
         let settings = &forest.settings;
@@ -131,6 +133,10 @@ fn read_present(
         forest.clock.n_points = input.u64()?;
         forest.clock.scale = input.f64()?;
     }
+    // A stream never comes that far, and counts must not overflow.
+    if forest.n_observations.max(forest.n_accepted) > MOST_POINTS {
+        return damaged("more observations than there can be");
+    }
     if forest.clock.n_points > forest.n_observations {
         return damaged("more points than observations");
     }
@@ -143,9 +149,9 @@ fn read_present(
 fn write_trees<L: Layout>(trees: &Trees<L>, point_len: usize, n_points: u64, out: &mut Writer) {
     let n_trees = trees.heads.len();
     let all: Vec<Vec<Part>> = (0..n_trees).map(|tree| trees.preorder(tree)).collect();
-    let mut slots: HashMap<u32, u64> = HashMap::new();
+    let mut slots: BTreeMap<u32, u64> = BTreeMap::new();
     // Equal points are one, whenever they came.
-    let mut numbers: HashMap<Vec<u32>, u64> = HashMap::new();
+    let mut numbers: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
     let mut in_use = Vec::new();
     for part in all.iter().flatten() {
         if let Part::Leaf { slot, .. } = part {
@@ -233,6 +239,9 @@ fn read_trees<L: Layout>(
     let mut scratch = Scratch::of(&mut scratch);
     for (tree, Member { random, to_pass, parts, weights }) in members.into_iter().enumerate() {
         let sample_size = u32::try_from(settings.sample_size).expect("validated");
+        if weights.is_empty() && n_points > 0 {
+            return damaged("a sample is empty that has been offered points");
+        }
         if !trees.rebuild(tree, &parts, &weights, sample_size, &mut scratch) {
             return damaged("nodes and leaves do not make a tree");
         }
@@ -329,7 +338,7 @@ fn holds_each_once(parts: &[Part], n_entries: usize) -> bool {
     };
     let rising = parts.iter().all(|part| entries(part).is_sorted());
     let once = parts.iter().flat_map(entries).all(|entry| {
-        held.get_mut(entry as usize).is_some_and(|held| !std::mem::replace(held, true))
+        held.get_mut(entry as usize).is_some_and(|held| !core::mem::replace(held, true))
     });
     rising && once && held.into_iter().all(|held| held)
 }

@@ -1,6 +1,7 @@
 //! In which form a forest keeps its trees.
 
-use std::borrow::Cow;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 
 use crate::ForestSettings;
 use crate::engine::{AnyTrees, Present, draw_next, learn, score_point, with_trees};
@@ -33,6 +34,24 @@ impl Storage {
             Self::Tiny(Tiny::packed(&trees))
         } else {
             Self::Spread(Box::new(trees))
+        }
+    }
+
+    /// The trees, which are not packed.
+    #[cfg(test)]
+    pub(crate) fn spread(&self) -> &AnyTrees {
+        match self {
+            Self::Spread(trees) => trees,
+            Self::Tiny(_) => panic!("the trees are packed"),
+        }
+    }
+
+    /// The same, to be changed.
+    #[cfg(test)]
+    pub(crate) fn spread_mut(&mut self) -> &mut AnyTrees {
+        match self {
+            Self::Spread(trees) => trees,
+            Self::Tiny(_) => panic!("the trees are packed"),
         }
     }
 

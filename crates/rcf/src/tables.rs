@@ -1,5 +1,7 @@
 //! The logarithms and reciprocals that scores are made of.
 
+use alloc::vec::Vec;
+
 /// Tables up to a sample's size, or none.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {

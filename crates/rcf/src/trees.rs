@@ -9,6 +9,8 @@
 //! points; a leaf's mass is itself and its twins. Inner nodes have no mass: expected scores do not
 //! need it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, BoxStore, merge};
 use crate::layout::{Idx, Layout, Node, Ref};
 use crate::line::Lines;
@@ -206,7 +208,7 @@ impl<L: Layout> Trees<L> {
     fn gather_packed(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
         let mut first = true;
         self.for_each_leaf(tree, at, |point| {
-            if std::mem::take(&mut first) {
+            if core::mem::take(&mut first) {
                 packed::put_point(numbers, point);
             } else {
                 packed::hold(numbers, point, &mut Open::all(point.len()));

@@ -4,6 +4,8 @@
 //! trees need not wait for each other. So all trees of a batch take one step each, then those that
 //! go on the next one. Which trees go on is kept in a list that is rewritten without branches.
 
+use alloc::vec::Vec;
+
 use crate::boxes::outside;
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::tables::Tables;

@@ -3,6 +3,8 @@
 //! The first bit is the lowest of the first byte. What is read ends at least [`PAD`] bytes before
 //! the end of the bytes, so that every read is one of eight whole bytes.
 
+use alloc::vec::Vec;
+
 /// Bytes that must follow what is read.
 pub(super) const PAD: usize = 8;
 /// Numbers of a [`Reader::block`] share one width.

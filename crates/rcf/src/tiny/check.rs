@@ -175,7 +175,7 @@ fn a_tree_is_read_as_it_was_written_and_taking_out_what_came_last_restores_it() 
 fn a_model_of_thirty_trees_of_sixty_four_takes_twenty_kilobytes() {
     let mut random = Random::new(2);
     let mut normal = move || {
-        let angle = random.open01() * std::f64::consts::TAU;
+        let angle = random.open01() * core::f64::consts::TAU;
         (-2.0 * random.open01().ln()).sqrt() * angle.cos()
     };
     let mut forest = built(&settings(30, 64, 1), true);

@@ -8,6 +8,8 @@
 //! of the weights, and for every weight how many exponents it is below, as so many zeros and a one,
 //! with its 23 bits.
 
+use alloc::vec::Vec;
+
 use super::bits::{BLOCK, Reader, Writer, width};
 use super::open::{MOST, OpenTree, small};
 

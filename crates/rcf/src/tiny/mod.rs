@@ -10,6 +10,9 @@
 //! Questions that are asked seldom are put to the trees of the usual kind that it is [unpacked]
 //! (`Tiny::unpacked`) to.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 mod bits;
 #[cfg(test)]
 mod check;
@@ -26,7 +29,7 @@ use crate::kernel::Kernel;
 use crate::level::Level;
 use crate::random::Random;
 use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
+    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
 };
 use crate::tables::Tables;
@@ -129,8 +132,7 @@ impl Tiny {
             }
             let mut open = self.decoder(tree).open();
             if let Some(factor) = factor {
-                let weights = &mut open.weights[..open.n_entries];
-                weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+                rebase(&mut open.weights[..open.n_entries], factor);
             }
             if is_taker {
                 let head = &mut self.heads[tree];

@@ -4,6 +4,8 @@
 //! neighbours. Every gap is an inner node; the gaps' depths say how the nodes hang together: those
 //! around a gap that are deeper, up to the first on either side that is not, are the ones below it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, outside};
 use crate::cut::cut_at;
 use crate::layout::{key, number};
@@ -184,7 +186,7 @@ impl OpenTree {
 
     /// Takes an entry out; it is in no leaf until it is put in again.
     pub(super) fn remove(&mut self, entry: usize) {
-        let own = std::mem::replace(&mut self.ranks[entry], NOWHERE);
+        let own = core::mem::replace(&mut self.ranks[entry], NOWHERE);
         if self.ranks[..self.n_entries].contains(&own) {
             return;
         }

@@ -1,6 +1,8 @@
 //! From trees of the usual kind, and to them.
 
-use std::collections::HashMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::code;
 use super::open::{OpenTree, small};
@@ -36,7 +38,7 @@ impl Tiny {
         let sample_size = u32::try_from(settings.sample_size).expect("validated");
         let n_entries = self.heads.iter().map(|head| head.counts.n_entries).max().unwrap_or(0);
         trees.make_room(usize::from(n_entries), settings.sample_size);
-        let mut slots: HashMap<u32, u32> = HashMap::new();
+        let mut slots: BTreeMap<u32, u32> = BTreeMap::new();
         let mut scratch = vec![0.0; 6];
         let mut scratch = Scratch::of(&mut scratch);
         for (tree, head) in self.heads.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Scores from the bits.
 
-use std::ops::Range;
+use core::ops::Range;
 
 use super::Tiny;
 use super::code::KeyRoom;
