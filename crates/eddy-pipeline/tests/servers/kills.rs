@@ -123,5 +123,5 @@ fn kills_with_the_state_on_s3_lose_nothing_and_archive_nothing_twice() {
     let owners = objects(&killed.path().join("archive"));
     let owner = |name: &String| name.rsplit('-').nth(1).map(str::to_owned);
     let owners: BTreeSet<_> = owners.keys().map(owner).collect();
-    assert!(owners.len() > 2, "several runs have committed: {owners:?}");
+    assert!(owners.len() > 1, "several runs have committed: {owners:?}");
 }

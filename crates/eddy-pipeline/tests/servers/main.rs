@@ -8,6 +8,7 @@ mod support;
 use std::env::var;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use eddy_aws::{ConnectionSettings, bucket};
@@ -18,6 +19,7 @@ use eddy_stream::{ErrorKind, MemorySource, Rejected, Sink, StateChange, StateSto
 use futures::TryStreamExt as _;
 use futures::future::join_all;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode};
 
 use support::{World, partition, readings, run, stream};
@@ -30,6 +32,12 @@ fn connection() -> ConnectionSettings {
 async fn state(path: &str) -> SlateStateStore {
     let url = format!("s3://eddy-tests/{path}");
     SlateStateStore::in_bucket(&url, &connection()).await.expect("a bucket with conditional writes")
+}
+
+/// A folder that no earlier run has used.
+fn fresh(name: &str) -> Path {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    Path::from(format!("{name}-{}", now.as_nanos()))
 }
 
 fn set(key: &'static str, value: &'static str) -> StateChange {
@@ -66,8 +74,9 @@ async fn an_owner_that_lost_its_partition_cannot_commit() {
 #[tokio::test]
 async fn of_many_that_create_an_object_at_once_one_does() {
     let store = bucket("eddy-tests", &connection()).await.expect("opens");
+    let folder = fresh("race");
     for round in 0..20 {
-        let path = Path::from(format!("race/{round}"));
+        let path = Path::from(format!("{folder}/{round}"));
         let create = |n: usize| store.put_opts(&path, n.to_string().into(), PutMode::Create.into());
         let created = join_all((0..16).map(create)).await;
         let n_created = created.iter().filter(|created| created.is_ok()).count();
@@ -119,9 +128,9 @@ async fn each_row_is_archived_once_with_state_on_s3_whatever_fails() {
     let sink = Stormy { to: world.rows.clone(), n_calls: AtomicUsize::new(0) };
     let mut pipeline = world.pipeline(Arc::new(source), settings);
     pipeline.outputs.sinks = vec![Arc::new(sink)];
-    pipeline.state = Arc::new(state("archived/state").await);
-    let store: Arc<dyn ObjectStore> =
-        Arc::new(bucket("eddy-archive", &connection()).await.expect("opens"));
+    pipeline.state = Arc::new(state(fresh("state").as_ref()).await);
+    let bucket = bucket("eddy-archive", &connection()).await.expect("opens");
+    let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(bucket, fresh("archive")));
     let archive =
         ArchiveSettings { max_object_bytes: 4000, ..ArchiveSettings::new("s3://eddy-archive") };
     let archive = ArchiveSink::open(Arc::clone(&store), &archive).await.expect("opens");

@@ -242,7 +242,11 @@ mod tests {
     fn read(file: Vec<u8>) -> Vec<String> {
         let reader = SerializedFileReader::new(Bytes::from(file)).expect("a Parquet file");
         let rows = reader.get_row_iter(None).expect("rows");
-        rows.map(|row| row.expect("a row").to_json_value().to_string()).collect()
+        rows.map(|row| {
+            let row = row.expect("a row");
+            row.get_column_iter().map(|(_, field)| format!("{field} ")).collect()
+        })
+        .collect()
     }
 
     #[test]
@@ -289,7 +293,7 @@ mod tests {
         let rows = read(table.finish().expect("written"));
         assert_eq!(rows.len(), 2);
         for part in
-            ["\"ü\"", "-7", "0.5", "1.25", "true", "12.50", "2026-11-23 12:00:00", "{\\\"a\\\":1}"]
+            ["\"ü\"", "-7", "0.5", "1.25", "true", "12.50", "2026-11-23 12:00:00", "{\"a\":1}"]
         {
             assert!(rows[0].contains(part), "{part} in {}", rows[0]);
         }
