@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rcf", &[]),
     ("eddy-record", &[]),
     ("eddy-detect", &["rcf", "eddy-record"]),
+    ("eddy-sql", &["rcf", "eddy-record", "eddy-detect"]),
     ("eddy-stream", &["eddy-record"]),
     ("eddy-aws", &["eddy-stream"]),
     ("eddy-kinesis", &["eddy-aws", "eddy-record", "eddy-stream"]),
@@ -29,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-record",
             "eddy-sensors",
             "eddy-sinks",
+            "eddy-sql",
             "eddy-stream",
         ],
     ),
@@ -42,6 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-index",
             "eddy-pipeline",
             "eddy-record",
+            "eddy-sql",
             "eddy-stream",
             "rcf",
         ],
@@ -50,7 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that neither do I/O nor read a clock: what their sources may not name.
-const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect"];
+const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect", "eddy-sql"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 
