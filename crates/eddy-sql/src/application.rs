@@ -103,7 +103,8 @@ impl Application {
     /// it was, and has to be started anew.
     pub fn restore(text: &str, mut options: Options, snapshot: &[u8]) -> Result<Self, RunError> {
         let wrong = |reason: &str| RunError::Snapshot { reason: reason.to_owned() };
-        let bytes = snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format or version"))?;
+        let bytes =
+            snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format or version"))?;
         let mut reader = Reader(bytes);
         let fingerprint = reader.number()?;
         options.start_ms = reader.number()?;
@@ -388,6 +389,26 @@ fn write_error(error: &ErrorRow, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}}\n");
 }
 
+/// The columns that an application declares for its streams, each name once: a guess at what the
+/// source has, for checking an application without its schema.
+///
+/// # Errors
+/// The text cannot be read.
+pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
+    let mut columns: Vec<eddy_record::Column> = Vec::new();
+    for statement in parse(text)? {
+        let crate::parse::Statement::Stream(stream) = statement else { continue };
+        for (name, sql_type) in stream.columns {
+            if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(&name.text)) {
+                let sql_type = sql_type.to_sql();
+                let name = name.text;
+                columns.push(eddy_record::Column { name, sql_type, mapping: None, nullable: true });
+            }
+        }
+    }
+    Ok(Schema { columns, format: eddy_record::RecordFormat::json() })
+}
+
 /// Two applications with the same fingerprint mean the same by their states.
 fn fingerprint(text: &str, options: &Options) -> u64 {
     let schema = serde_json::to_string(&options.schema).unwrap_or_default();
@@ -400,7 +421,10 @@ fn fingerprint(text: &str, options: &Options) -> u64 {
         &options.seed.to_string(),
         &options.has_ids.to_string(),
     ];
-    parts.iter().flat_map(|part| part.bytes().chain([0])).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    parts
+        .iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
 }

@@ -71,7 +71,8 @@ enum Builder {
 
 impl InputBatch {
     pub(crate) fn new(schema: &Schema, has_metadata: bool, has_ids: bool) -> Self {
-        let columns = schema.columns.iter().map(|column| Builder::of(Type::from_sql(column.sql_type)));
+        let columns =
+            schema.columns.iter().map(|column| Builder::of(Type::from_sql(column.sql_type)));
         Self {
             columns: columns.collect(),
             metadata: has_metadata.then(Metadata::default),

@@ -13,6 +13,7 @@
 //! - Time is data: a row's ROWTIME is given with it and never goes back; a window's rows leave when
 //!   a later row or a watermark has passed its end. What comes out does not depend on how rows are
 //!   put into batches.
+//! - [`Definition`] reads application definitions as the API, CloudFormation and Terraform have them.
 //! - An expression's error belongs to one row: it goes to the error stream ([`ErrorRow`]), the
 //!   others go on.
 //!
@@ -45,6 +46,7 @@
 //! is the specification; docs/from-kinesis-analytics.md lists what is supported and what differs.
 
 mod application;
+mod definition;
 mod error;
 mod expr;
 mod input;
@@ -56,7 +58,8 @@ mod run;
 mod scope;
 mod types;
 
-pub use application::{Application, Counters, Emission};
+pub use application::{Application, Counters, Emission, declared_columns};
+pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionError, is_definition};
 pub use error::{Place, RunError, SqlError};
 pub use input::{Arrival, InputBatch};
 pub use options::{Options, ReferenceTable};

@@ -124,7 +124,9 @@ impl Scope {
             [column_idx] => Ok(self.column(column_idx)),
             [] => Err(self.unknown(&wanted, column, place)),
             // Columns of one name in one relation are legal; the first is meant.
-            [first, ..] if relation.is_some() || self.relations.len() == 1 => Ok(self.column(first)),
+            [first, ..] if relation.is_some() || self.relations.len() == 1 => {
+                Ok(self.column(first))
+            }
             _ => Err(SqlError::new(place, wanted, "more than one stream has this column")
                 .instead("write the stream's name before it: \"STREAM\".\"column\"")),
         }
@@ -134,7 +136,8 @@ impl Scope {
         let visible = self.fields.iter().filter(|field| !field.hidden);
         let names: Vec<String> = visible.map(|field| format!("\"{}\"", field.name)).collect();
         let error = SqlError::new(place, format!("column {wanted}"), "not found");
-        let similar = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(&column.value));
+        let similar =
+            self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(&column.value));
         match similar {
             Some(field) => error.instead(format!(
                 "write \"{}\": a name without quotes is read in upper case",

@@ -68,7 +68,10 @@ pub(crate) enum Type {
     Real,
     /// DOUBLE and FLOAT.
     Double,
-    Decimal { precision: u8, scale: i8 },
+    Decimal {
+        precision: u8,
+        scale: i8,
+    },
     /// At most so many characters; `None`: any number.
     Varchar(Option<u32>),
     /// As VARCHAR, filled up with blanks.

@@ -99,9 +99,10 @@ impl Aggregate {
             }
         };
         let ignores_nulls = function.null_treatment == Some(NullTreatment::IgnoreNulls);
-        let counts_rows = list.args.iter().any(|arg| {
-            matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard))
-        });
+        let counts_rows = list
+            .args
+            .iter()
+            .any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)));
         Ok(Self { counts_rows, ..Self::build(udf, argument, is_distinct, ignores_nulls, place)? })
     }
 

@@ -9,8 +9,8 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, TimestampM
 use chrono::{DateTime, Months};
 use datafusion_common::Result as DataResult;
 use datafusion_expr::Operator;
-use datafusion_physical_expr::expressions::{BinaryExpr, NegativeExpr};
 use datafusion_physical_expr::PhysicalExpr as _;
+use datafusion_physical_expr::expressions::{BinaryExpr, NegativeExpr};
 use sqlparser::ast::BinaryOperator;
 
 use super::udf::{call, failed, texts};
@@ -27,7 +27,8 @@ impl Translator<'_> {
         place: Place,
     ) -> Result<Typed, SqlError> {
         let (a, b) = (left.sql_type, right.sql_type);
-        let refused = || SqlError::new(place, format!("{a} {op} {b}"), "there is no such operation");
+        let refused =
+            || SqlError::new(place, format!("{a} {op} {b}"), "there is no such operation");
         if *op == BinaryOperator::StringConcat {
             return self.concatenated(left, right, place);
         }
@@ -46,7 +47,12 @@ impl Translator<'_> {
         let as_ms = |typed: Typed| self.cast_to(typed, Type::Timestamp, place, "arithmetic");
         match (a, operator, b) {
             (a, Operator::Minus, b) if a.is_time() && b.is_time() => {
-                let ms = self.integers(number_of(as_ms(left)?), operator, number_of(as_ms(right)?), place)?;
+                let ms = self.integers(
+                    number_of(as_ms(left)?),
+                    operator,
+                    number_of(as_ms(right)?),
+                    place,
+                )?;
                 Ok(Typed { expr: ms.expr, sql_type: Type::Interval(Unit::Second) })
             }
             (a, Operator::Plus | Operator::Minus, Type::Interval(_)) if a.is_time() => {
@@ -141,8 +147,8 @@ impl Translator<'_> {
             .with_fail_on_overflow(true);
         let data_type =
             binary.data_type(&self.schema).map_err(|error| wrong(place, &construct, &error))?;
-        let sql_type = Type::from_arrow(&data_type)
-            .ok_or_else(|| SqlError::unsupported(place, construct))?;
+        let sql_type =
+            Type::from_arrow(&data_type).ok_or_else(|| SqlError::unsupported(place, construct))?;
         if operator == Operator::Divide || operator == Operator::Modulo {
             let divides = operator == Operator::Divide;
             let name = if divides { "divide" } else { "remainder" };
@@ -178,7 +184,9 @@ impl Translator<'_> {
         let args = vec![text(left)?, text(right)?];
         Ok(call("||", Type::Varchar(None), args, |args| {
             let (left, right) = (texts(&args[0])?, texts(&args[1])?);
-            Ok(Arc::new(arrow::compute::kernels::concat_elements::concat_elements_utf8(left, right)?))
+            Ok(Arc::new(arrow::compute::kernels::concat_elements::concat_elements_utf8(
+                left, right,
+            )?))
         }))
     }
 }
@@ -211,11 +219,17 @@ fn divide(args: &[ArrayRef], divides: bool) -> DataResult<ArrayRef> {
     let is_zero: Option<BooleanArray> = match right.data_type() {
         DataType::Float64 => {
             let numbers = right.as_primitive::<Float64Type>();
-            numbers.iter().any(|x| x == Some(0.0)).then(|| numbers.iter().map(|x| x.map(|x| x == 0.0)).collect())
+            numbers
+                .iter()
+                .any(|x| x == Some(0.0))
+                .then(|| numbers.iter().map(|x| x.map(|x| x == 0.0)).collect())
         }
         DataType::Float32 => {
             let numbers = right.as_primitive::<Float32Type>();
-            numbers.iter().any(|x| x == Some(0.0)).then(|| numbers.iter().map(|x| x.map(|x| x == 0.0)).collect())
+            numbers
+                .iter()
+                .any(|x| x == Some(0.0))
+                .then(|| numbers.iter().map(|x| x.map(|x| x == 0.0)).collect())
         }
         _ => None,
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::{DataType, TimestampMillisecondType};
 use datafusion_common::{Result as DataResult, ScalarValue};
 use datafusion_expr::Operator;
@@ -157,7 +157,9 @@ impl Translator<'_> {
                 let ms = |expr: &Expr| {
                     let typed = self.expr(expr)?;
                     let typed = match typed.sql_type {
-                        it if it.is_time() => self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?,
+                        it if it.is_time() => {
+                            self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?
+                        }
                         _ => return self.cast_to(typed, Type::BigInt, place, "TSDIFF"),
                     };
                     Ok(call("unix timestamp", Type::BigInt, vec![typed], |args| {
@@ -230,7 +232,9 @@ impl Translator<'_> {
         let name = format!("read {format:?}");
         let time = call(name, Type::Timestamp, vec![text], move |args| {
             let read = |text: &str| {
-                format.parse(text).ok_or_else(|| failed(format!("{text:?} does not fit the format")))
+                format
+                    .parse(text)
+                    .ok_or_else(|| failed(format!("{text:?} does not fit the format")))
             };
             let times = texts(&args[0])?.iter().map(|text| text.map(read).transpose());
             Ok(Arc::new(times.collect::<DataResult<TimestampMillisecondArray>>()?))
@@ -247,9 +251,7 @@ impl Translator<'_> {
             // The Reference: of NULL it makes the text "null".
             let written = times.iter().map(|ms| match ms {
                 None => Ok(Some("null".to_owned())),
-                Some(ms) => {
-                    format.write(ms).map(Some).ok_or_else(|| failed("time out of range"))
-                }
+                Some(ms) => format.write(ms).map(Some).ok_or_else(|| failed("time out of range")),
             });
             Ok(Arc::new(written.collect::<DataResult<StringArray>>()?) as ArrayRef)
         }))
@@ -358,7 +360,12 @@ impl Translator<'_> {
     }
 
     /// Expressions of one type.
-    fn alike(&self, args: &[&Expr], name: &str, place: Place) -> Result<(Vec<Typed>, Type), SqlError> {
+    fn alike(
+        &self,
+        args: &[&Expr],
+        name: &str,
+        place: Place,
+    ) -> Result<(Vec<Typed>, Type), SqlError> {
         let typed = args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
         let mut common = Type::Null;
         for it in &typed {

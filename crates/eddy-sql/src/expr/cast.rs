@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray, Time32MillisecondArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray,
+    Time32MillisecondArray, TimestampMillisecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{Date32Type, Time32MillisecondType, TimestampMillisecondType};
@@ -54,7 +54,9 @@ pub(crate) fn cast(typed: Typed, to: Type) -> Option<Typed> {
         _ => false,
     };
     possible.then(|| {
-        call(format!("{from} to {to} {to:?}"), to, vec![typed], move |args| convert(&args[0], from, to))
+        call(format!("{from} to {to} {to:?}"), to, vec![typed], move |args| {
+            convert(&args[0], from, to)
+        })
     })
 }
 
@@ -71,12 +73,14 @@ fn fit(typed: Typed, to: Type) -> Typed {
                 map_text(&args[0], |text| Ok(Some(cut(text, most).into())))
             })
         }
-        (_, Type::Char(length)) => call(format!("fill to {length}"), to, vec![typed], move |args| {
-            map_text(&args[0], |text| {
-                let width = usize::try_from(length).unwrap_or(usize::MAX);
-                Ok(Some(format!("{:<width$}", cut(text, length)).into()))
+        (_, Type::Char(length)) => {
+            call(format!("fill to {length}"), to, vec![typed], move |args| {
+                map_text(&args[0], |text| {
+                    let width = usize::try_from(length).unwrap_or(usize::MAX);
+                    Ok(Some(format!("{:<width$}", cut(text, length)).into()))
+                })
             })
-        }),
+        }
         _ => typed,
     }
 }
@@ -94,7 +98,8 @@ fn to_text(array: &ArrayRef, from: Type) -> Result<ArrayRef> {
     match from {
         Type::Timestamp => {
             let times = array.as_primitive::<TimestampMillisecondType>();
-            let text = |ms| format_timestamp_ms(ms).replace('T', " ").trim_end_matches('Z').to_owned();
+            let text =
+                |ms| format_timestamp_ms(ms).replace('T', " ").trim_end_matches('Z').to_owned();
             Ok(Arc::new(times.iter().map(|ms| ms.map(text)).collect::<StringArray>()))
         }
         Type::Interval(unit) => {
@@ -130,7 +135,11 @@ fn convert(array: &ArrayRef, from: Type, to: Type) -> Result<ArrayRef> {
         (Type::Timestamp, Type::Date) => {
             let times = array.as_primitive::<TimestampMillisecondType>();
             let days: Date32Array = times.unary(|ms| {
-                i32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(if ms < 0 { i32::MIN } else { i32::MAX })
+                i32::try_from(ms.div_euclid(DAY_MS)).unwrap_or(if ms < 0 {
+                    i32::MIN
+                } else {
+                    i32::MAX
+                })
             });
             Ok(Arc::new(days))
         }
@@ -220,9 +229,8 @@ fn read(array: &StringArray, to: Type) -> Result<ArrayRef> {
             Arc::new(read.collect::<Result<Time32MillisecondArray>>()?)
         }
         Type::Interval(unit) => {
-            let read = |text: &str| {
-                super::time::interval_ms(text, unit, unit).ok_or_else(|| wrong(text))
-            };
+            let read =
+                |text: &str| super::time::interval_ms(text, unit, unit).ok_or_else(|| wrong(text));
             let read = array.iter().map(|text| text.map(read).transpose());
             Arc::new(read.collect::<Result<Int64Array>>()?)
         }

@@ -14,8 +14,18 @@ enum Part {
 pub(super) struct Format(Vec<Part>);
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -175,9 +185,8 @@ fn digits(rest: &mut &str, most: usize) -> Option<u32> {
 
 /// The index of the name that stands here, whole or by its first three letters.
 fn name(rest: &mut &str, names: &[&str]) -> Option<u32> {
-    let begins = |name: &str| {
-        rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
-    };
+    let begins =
+        |name: &str| rest.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     for (idx, name) in names.iter().enumerate() {
         let short = &name[..name.len().min(3)];
         let length = if begins(name) {
@@ -231,7 +240,10 @@ mod tests {
         );
         assert_eq!(read("yyyyMMddHHmmss", "20090916031524"), is("2009-09-16T03:15:24.000Z"));
         assert_eq!(read("MM/dd/yy h:mm a", "1/2/19 3:04 PM"), is("2019-01-02T15:04:00.000Z"));
-        assert_eq!(read("yyyy-MM-dd'T'HH:mm:ss.SSS", "2018-01-02T03:04:05.678"), is("2018-01-02T03:04:05.678Z"));
+        assert_eq!(
+            read("yyyy-MM-dd'T'HH:mm:ss.SSS", "2018-01-02T03:04:05.678"),
+            is("2018-01-02T03:04:05.678Z")
+        );
         assert_eq!(read("yyyy-MM-dd", "2009-13-01"), None);
         assert!(Format::read("yyyy w").is_err());
     }

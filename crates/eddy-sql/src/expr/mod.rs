@@ -22,10 +22,10 @@ use datafusion_physical_expr::expressions::{Column, Literal};
 use sqlparser::ast::{Expr, Ident, Spanned, Value};
 
 pub(crate) use aggregate::{Aggregate, is_aggregate};
-pub(crate) use cast::{cast, cut};
 pub(crate) use call::{argument_exprs, function_name};
+pub(crate) use cast::{cast, cut};
 pub(crate) use text::java_pattern;
-pub(crate) use udf::{call as udf_call, failed, texts};
+pub(crate) use udf::failed;
 
 use crate::error::{Place, SqlError};
 use crate::scope::Scope;
@@ -286,7 +286,8 @@ fn number(digits: &str, place: Place) -> Result<Typed, SqlError> {
     if let Some((whole, fraction)) = digits.split_once('.') {
         let unscaled = format!("{whole}{fraction}");
         let scale = i8::try_from(fraction.len()).map_err(|_| wrong())?;
-        let unscaled: i128 = if unscaled.is_empty() { 0 } else { unscaled.parse().map_err(|_| wrong())? };
+        let unscaled: i128 =
+            if unscaled.is_empty() { 0 } else { unscaled.parse().map_err(|_| wrong())? };
         let n_digits = unscaled.to_string().len().max(fraction.len()).max(1);
         if n_digits > 38 {
             return Err(wrong());

@@ -210,7 +210,6 @@ pub(super) fn not(typed: Typed) -> Typed {
 }
 
 fn distinct_from(left: Typed, right: Typed, distinct: bool) -> Typed {
-    let operator =
-        if distinct { Operator::IsDistinctFrom } else { Operator::IsNotDistinctFrom };
+    let operator = if distinct { Operator::IsDistinctFrom } else { Operator::IsNotDistinctFrom };
     logical(left, operator, right)
 }

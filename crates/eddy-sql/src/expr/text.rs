@@ -54,16 +54,24 @@ impl Translator<'_> {
         // Arrow escapes by a backslash, the language by nothing unless it is told.
         let pattern = match pattern_typed.constant_text() {
             Some(text) => {
-                let rewritten = like_pattern(text, escape)
-                    .ok_or_else(|| SqlError::new(place_of(pattern), "LIKE", "bad escape in the pattern"))?;
+                let rewritten = like_pattern(text, escape).ok_or_else(|| {
+                    SqlError::new(place_of(pattern), "LIKE", "bad escape in the pattern")
+                })?;
                 Typed::text(rewritten)
             }
-            None => call(format!("like pattern {escape:?}"), Type::Varchar(None), vec![pattern_typed], move |args| {
-                map_text(&args[0], |text| {
-                    let pattern = like_pattern(text, escape);
-                    pattern.map(|it| Some(it.into())).ok_or_else(|| super::failed("bad escape in a pattern"))
-                })
-            }),
+            None => call(
+                format!("like pattern {escape:?}"),
+                Type::Varchar(None),
+                vec![pattern_typed],
+                move |args| {
+                    map_text(&args[0], |text| {
+                        let pattern = like_pattern(text, escape);
+                        pattern
+                            .map(|it| Some(it.into()))
+                            .ok_or_else(|| super::failed("bad escape in a pattern"))
+                    })
+                },
+            ),
         };
         let expr = LikeExpr::new(negated, false, typed.expr, pattern.expr);
         Ok(Typed { expr: Arc::new(expr), sql_type: Type::Boolean })
@@ -118,7 +126,8 @@ impl Translator<'_> {
             args.push(self.integer_of(length, "SUBSTRING")?);
         }
         let cut = self.library(unicode::substr(), args, place_of(inner))?;
-        let sql_type = if let Type::Char(length) = sql_type { Type::Varchar(Some(length)) } else { sql_type };
+        let sql_type =
+            if let Type::Char(length) = sql_type { Type::Varchar(Some(length)) } else { sql_type };
         Ok(Typed { sql_type, ..cut })
     }
 
@@ -141,7 +150,8 @@ impl Translator<'_> {
             Some(TrimWhereField::Trailing) => string::rtrim(),
         };
         let trimmed = self.library(function, args, place)?;
-        let sql_type = if let Type::Char(length) = sql_type { Type::Varchar(Some(length)) } else { sql_type };
+        let sql_type =
+            if let Type::Char(length) = sql_type { Type::Varchar(Some(length)) } else { sql_type };
         Ok(Typed { sql_type, ..trimmed })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, AsArray, Decimal128Array, Int64Array, TimestampMillisecondArray};
 use arrow::datatypes::{Int64Type, TimestampMillisecondType};
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _, Utc};
 use datafusion_common::{Result as DataResult, ScalarValue};
@@ -132,7 +132,9 @@ impl Step {
             Self::Ms(step) => floor.saturating_add(step),
             Self::Week => floor.saturating_add(7 * 86_400_000),
             Self::Months(step) => {
-                let Some(time) = DateTime::<Utc>::from_timestamp_millis(floor) else { return i64::MAX };
+                let Some(time) = DateTime::<Utc>::from_timestamp_millis(floor) else {
+                    return i64::MAX;
+                };
                 let months = time.year() * 12 + i32::try_from(time.month0()).unwrap_or(0);
                 first_of(months + step).unwrap_or(i64::MAX)
             }
@@ -205,7 +207,10 @@ impl Translator<'_> {
             }
             (Some(unit), Type::Interval(own)) => {
                 let Some(unit_ms) = unit.ms() else {
-                    return Err(SqlError::unsupported(place, format!("{name} of an interval to months")));
+                    return Err(SqlError::unsupported(
+                        place,
+                        format!("{name} of an interval to months"),
+                    ));
                 };
                 let sql_type = Type::Interval(own);
                 Ok(call(format!("{name} interval {unit_ms}"), sql_type, vec![typed], move |args| {
@@ -231,7 +236,11 @@ impl Translator<'_> {
         let (value, by) = (self.expr(value)?, self.expr(by)?);
         if value.sql_type.is_time() {
             let value = self.cast_to(value, Type::Timestamp, place, "STEP")?;
-            return Ok(stepped(value, step_of(&by).ok_or_else(|| wrong("no interval above 0"))?, false));
+            return Ok(stepped(
+                value,
+                step_of(&by).ok_or_else(|| wrong("no interval above 0"))?,
+                false,
+            ));
         }
         let step = by.constant_integer().filter(|step| *step > 0);
         let step = step.ok_or_else(|| wrong("steps are constants above 0"))?;
@@ -254,7 +263,8 @@ impl Translator<'_> {
         unit: Unit,
         place: Place,
     ) -> Result<Typed, SqlError> {
-        let wrong = || SqlError::new(place, "interval qualifier", "it follows a difference of times");
+        let wrong =
+            || SqlError::new(place, "interval qualifier", "it follows a difference of times");
         let [inner] = args else { return Err(wrong()) };
         let typed = self.expr(inner)?;
         match (typed.sql_type, unit.ms()) {
@@ -298,7 +308,9 @@ impl Translator<'_> {
                 let times = args[0].as_primitive::<Int64Type>();
                 let minute = 60_000;
                 let seconds = times.iter().map(|ms| {
-                    ms.map(|ms| i128::from(if is_interval { ms % minute } else { ms.rem_euclid(minute) }))
+                    ms.map(|ms| {
+                        i128::from(if is_interval { ms % minute } else { ms.rem_euclid(minute) })
+                    })
                 });
                 let seconds: Decimal128Array = seconds.collect();
                 Ok(Arc::new(seconds.with_precision_and_scale(5, 3)?))

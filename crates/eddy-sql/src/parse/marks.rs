@@ -208,7 +208,9 @@ impl Reader<'_> {
             (_, Token::Word(_)) if is_word(token, "WINDOWED") && is_word(self.peek(1), "BY") => {
                 self.stagger()?;
             }
-            (_, Token::Word(_)) if is_word(token, "WITHIN") && is_word(self.peek(1), "INTERVAL") => {
+            (_, Token::Word(_))
+                if is_word(token, "WITHIN") && is_word(self.peek(1), "INTERVAL") =>
+            {
                 self.within()?;
             }
             (Keyword::PARTITION, _)

@@ -10,7 +10,7 @@ mod statements;
 use sqlparser::dialect::Dialect;
 
 pub(crate) use marks::{Marks, Stagger};
-pub(crate) use statements::{Pump, Statement, StreamDecl, parse};
+pub(crate) use statements::{Pump, Statement, parse};
 
 use crate::error::Place;
 

@@ -234,8 +234,10 @@ fn pump(mut cursor: Cursor<'_>) -> Result<Pump, SqlError> {
     let mut columns = None;
     if *cursor.peek() == Token::LParen && keyword(next) != Keyword::SELECT {
         let parts = cursor.list("INSERT INTO")?;
-        let names: Result<Vec<Name>, SqlError> =
-            parts.into_iter().map(|part| Cursor { tokens: part, at: 0 }.name("INSERT INTO")).collect();
+        let names: Result<Vec<Name>, SqlError> = parts
+            .into_iter()
+            .map(|part| Cursor { tokens: part, at: 0 }.name("INSERT INTO"))
+            .collect();
         columns = Some(names?);
     }
     let place = cursor.place();

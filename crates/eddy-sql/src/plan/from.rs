@@ -30,8 +30,9 @@ impl Planner<'_> {
         place: Place,
     ) -> Result<Planned, SqlError> {
         let Some((first, others)) = from.split_first() else {
-            return Err(SqlError::new(place, "SELECT", "without FROM")
-                .instead("select from a stream"));
+            return Err(
+                SqlError::new(place, "SELECT", "without FROM").instead("select from a stream")
+            );
         };
         let mut joined = self.with_joins(first)?;
         for other in others {

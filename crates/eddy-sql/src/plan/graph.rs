@@ -104,10 +104,11 @@ fn source(options: &Options, has_metadata: bool) -> Result<StreamPlan, SqlError>
         fields.push(Field::new(&column.name, sql_type));
     }
     if has_metadata {
-        fields.extend(METADATA.iter().map(|(name, sql_type)| Field {
-            hidden: true,
-            ..Field::new(*name, *sql_type)
-        }));
+        fields.extend(
+            METADATA
+                .iter()
+                .map(|(name, sql_type)| Field { hidden: true, ..Field::new(*name, *sql_type) }),
+        );
     }
     let name = options.source.clone();
     Ok(StreamPlan { name, fields, is_source: true, is_output: false })
@@ -173,16 +174,15 @@ fn pump_plan(
     for (idx, (target, from)) in targets.iter().zip(from).enumerate() {
         let typed = match from {
             Some(from) => scope.column(from),
-            None => crate::expr::Typed::literal(
-                datafusion_common::ScalarValue::Null,
-                Type::Null,
-            ),
+            None => crate::expr::Typed::literal(datafusion_common::ScalarValue::Null, Type::Null),
         };
         let found = typed.sql_type;
         changes |= found != target.sql_type || from != Some(idx);
         values.push(cast(typed, target.sql_type).ok_or_else(|| {
-            let problem =
-                format!("column {} is {}, what is selected for it {found}", target.name, target.sql_type);
+            let problem = format!(
+                "column {} is {}, what is selected for it {found}",
+                target.name, target.sql_type
+            );
             SqlError::new(place, &construct, problem).instead("convert it by CAST")
         })?);
     }
@@ -206,9 +206,9 @@ fn pump_plan(
 fn in_order(mut pumps: Vec<PumpPlan>) -> Result<Vec<PumpPlan>, SqlError> {
     let mut ordered: Vec<PumpPlan> = Vec::new();
     while !pumps.is_empty() {
-        let ready = pumps.iter().position(|pump| {
-            !pumps.iter().any(|other| pump.reads.contains(&other.into))
-        });
+        let ready = pumps
+            .iter()
+            .position(|pump| !pumps.iter().any(|other| pump.reads.contains(&other.into)));
         match ready {
             Some(ready) => ordered.push(pumps.remove(ready)),
             None => {
@@ -243,8 +243,8 @@ fn outputs(
             continue;
         }
         let known = streams.iter().position(|stream| stream.name == *output);
-        let known = known
-            .or_else(|| streams.iter().position(|it| it.name.eq_ignore_ascii_case(output)));
+        let known =
+            known.or_else(|| streams.iter().position(|it| it.name.eq_ignore_ascii_case(output)));
         match known {
             Some(known) => streams[known].is_output = true,
             None => {
@@ -274,7 +274,8 @@ impl Graph {
 
     /// The graph in Graphviz' language.
     pub(crate) fn dot(&self) -> String {
-        let quoted = |name: &str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
+        let quoted =
+            |name: &str| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""));
         let mut text = String::from("digraph application {\n  rankdir=LR;\n");
         for stream in &self.streams {
             let shape = match (stream.is_source, stream.is_output) {

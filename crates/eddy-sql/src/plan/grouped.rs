@@ -62,9 +62,8 @@ impl Planner<'_> {
             sqlparser::ast::OrderByKind::All(_) => &[],
         });
         let exprs = exprs.chain(&select.having).chain(order_exprs.map(|term| &term.expr));
-        let is_plain = |function: &Function| {
-            function.over.is_none() && is_aggregate(&function_name(function))
-        };
+        let is_plain =
+            |function: &Function| function.over.is_none() && is_aggregate(&function_name(function));
         let called = calls(exprs, &is_plain);
         let mut aggregates = Vec::new();
         for (expr, function) in &called {
@@ -87,7 +86,7 @@ impl Planner<'_> {
         // What is a key or an aggregate is a column now; other columns are gone.
         let key_idx = |expr: &Expr| {
             let typed = before.expr(expr).ok()?;
-            keys.iter().position(|key| key.expr == typed.expr)
+            keys.iter().position(|key| key.expr.eq(&typed.expr))
         };
         let lookup = |expr: &Expr| {
             if let Some(known) = called.iter().position(|(known, _)| *known == expr) {
@@ -136,8 +135,9 @@ impl Planner<'_> {
         if let Some(Item { value: Value::Column(_), name, .. }) =
             items.iter().find(|item| matches!(item.value, Value::Column(_)))
         {
-            return Err(SqlError::new(place, "*", "cannot stand beside GROUP BY")
-                .instead(format!("name the columns that are grouped by (not \"{name}\" and all)")));
+            return Err(SqlError::new(place, "*", "cannot stand beside GROUP BY").instead(
+                format!("name the columns that are grouped by (not \"{name}\" and all)"),
+            ));
         }
         self.project(items, &translator, node)
     }

@@ -5,8 +5,8 @@ use sqlparser::ast::{
     BinaryOperator, CeilFloorKind, Expr, Function, OrderBy, OrderByExpr, OrderByKind,
 };
 
-use super::select::{Item, Value};
 use super::Planner;
+use super::select::{Item, Value};
 use crate::error::{Place, SqlError};
 use crate::expr::time::{Step, step_of};
 use crate::expr::{Translator, Typed, argument_exprs, function_name, place_of};

@@ -40,8 +40,11 @@ impl Planner<'_> {
             let place = place_of(called[calls[0]].0);
             let translator = self.translator(scope);
             let frame = frame(&spec, &translator, place)?;
-            let partition_by: Vec<Typed> =
-                spec.partition_by.iter().map(|key| translator.expr(key)).collect::<Result<_, _>>()?;
+            let partition_by: Vec<Typed> = spec
+                .partition_by
+                .iter()
+                .map(|key| translator.expr(key))
+                .collect::<Result<_, _>>()?;
             let mut functions = Vec::new();
             for call_idx in &calls {
                 let (expr, function) = called[*call_idx];
@@ -87,9 +90,10 @@ fn resolve(window: &WindowType, select: &Select, place: Place) -> Result<WindowS
         }
         WindowType::NamedWindow(name) => {
             let wanted = cased(&name.value, name.quote_style);
-            let named = select.named_window.iter().find(|definition| {
-                cased(&definition.0.value, definition.0.quote_style) == wanted
-            });
+            let named = select
+                .named_window
+                .iter()
+                .find(|definition| cased(&definition.0.value, definition.0.quote_style) == wanted);
             match named.map(|definition| &definition.1) {
                 Some(NamedWindowExpr::WindowSpec(spec)) if spec.window_name.is_none() => {
                     Ok(spec.clone())
@@ -103,11 +107,7 @@ fn resolve(window: &WindowType, select: &Select, place: Place) -> Result<WindowS
     }
 }
 
-fn frame(
-    spec: &WindowSpec,
-    translator: &Translator<'_>,
-    place: Place,
-) -> Result<Frame, SqlError> {
+fn frame(spec: &WindowSpec, translator: &Translator<'_>, place: Place) -> Result<Frame, SqlError> {
     if !spec.order_by.is_empty() {
         return Err(SqlError::unsupported(place, "ORDER BY inside OVER")
             .instead("leave it out: the rows of a stream are in order of time"));
@@ -127,8 +127,9 @@ fn frame(
         }
         WindowFrameBound::Preceding(Some(amount)) => translator.expr(amount)?,
         WindowFrameBound::Following(_) => {
-            return Err(SqlError::unsupported(place, "window that looks ahead")
-                .instead("use PRECEDING"));
+            return Err(
+                SqlError::unsupported(place, "window that looks ahead").instead("use PRECEDING")
+            );
         }
     };
     let wrong = || {

@@ -143,9 +143,8 @@ impl Planner<'_> {
                 Value::Column(_) => None,
             })
         };
-        let is_plain = |function: &Function| {
-            function.over.is_none() && is_aggregate(&function_name(function))
-        };
+        let is_plain =
+            |function: &Function| function.over.is_none() && is_aggregate(&function_name(function));
         let has_groups = match &select.group_by {
             GroupByExpr::Expressions(keys, modifiers) => {
                 if !modifiers.is_empty() {
@@ -210,9 +209,9 @@ impl Planner<'_> {
             }
             let is_rowtime = match (column_idx, item.value) {
                 (Some(column_idx), _) => scope.is_rowtime(column_idx),
-                (None, Value::Expr(expr)) => {
-                    self.monotonic(expr, translator).is_some_and(|_| typed.sql_type == Type::Timestamp)
-                }
+                (None, Value::Expr(expr)) => self
+                    .monotonic(expr, translator)
+                    .is_some_and(|_| typed.sql_type == Type::Timestamp),
                 (None, Value::Column(_)) => false,
             };
             fields.push(Field { is_rowtime, ..Field::new(&item.name, typed.sql_type) });

@@ -2,7 +2,9 @@
 
 use datafusion_common::ScalarValue;
 use rcf::ForestSettings;
-use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Spanned};
+use sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Spanned,
+};
 
 use super::{Planned, Planner, unmade};
 use crate::error::{Place, SqlError};
@@ -89,14 +91,15 @@ impl Planner<'_> {
             return Err(SqlError::new(constants[most].1, name, problem));
         }
         // Ranges of the SQL Reference.
-        let parameter = |idx: usize, called: &str, default: i64, range: std::ops::RangeInclusive<i64>| {
-            let Some((typed, place)) = constants.get(idx) else { return Ok(default) };
-            typed.constant_integer().filter(|number| range.contains(number)).ok_or_else(|| {
-                let problem =
-                    format!("{called} is an integer of {}..={}", range.start(), range.end());
-                SqlError::new(*place, name, problem)
-            })
-        };
+        let parameter =
+            |idx: usize, called: &str, default: i64, range: std::ops::RangeInclusive<i64>| {
+                let Some((typed, place)) = constants.get(idx) else { return Ok(default) };
+                typed.constant_integer().filter(|number| range.contains(number)).ok_or_else(|| {
+                    let problem =
+                        format!("{called} is an integer of {}..={}", range.start(), range.end());
+                    SqlError::new(*place, name, problem)
+                })
+            };
         let count = |number: i64| usize::try_from(number).expect("the ranges begin at 1");
         let trees = parameter(0, "numberOfTrees", 100, 1..=1000)?;
         let sample = parameter(1, "subSampleSize", 256, 10..=1000)?;
@@ -125,9 +128,7 @@ impl Planner<'_> {
         settings.time_decay = Some(rate);
         settings.shingle_size = count(shingle);
         settings.seed = self.seed;
-        settings
-            .build()
-            .map_err(|error| SqlError::new(place, name, error.to_string()))?;
+        settings.build().map_err(|error| SqlError::new(place, name, error.to_string()))?;
         let select_place = match query.body.as_ref() {
             sqlparser::ast::SetExpr::Select(select) => super::select::select_place(select),
             body => body.span().start.into(),
@@ -171,7 +172,9 @@ impl Planner<'_> {
             }
             let lower = field.name.to_lowercase();
             let sounds_like_time = ["time", "epoch", "date", "created"];
-            if field.sql_type == Type::BigInt && sounds_like_time.iter().any(|it| lower.contains(it)) {
+            if field.sql_type == Type::BigInt
+                && sounds_like_time.iter().any(|it| lower.contains(it))
+            {
                 self.warnings.push(format!(
                     "line {}: {name}: \"{}\" looks like a time stamp and is part of the point; \
                      select the columns that are to be scored",
@@ -240,9 +243,8 @@ impl Planner<'_> {
 /// A column by the text of its name: as it is, in upper case, or in any case.
 fn column_named(scope: &Scope, name: &str) -> Option<usize> {
     let name = name.trim_matches('"');
-    let find = |wanted: &dyn Fn(&str) -> bool| {
-        scope.fields.iter().position(|field| wanted(&field.name))
-    };
+    let find =
+        |wanted: &dyn Fn(&str) -> bool| scope.fields.iter().position(|field| wanted(&field.name));
     find(&|it| it == name)
         .or_else(|| find(&|it| it == cased(name, None)))
         .or_else(|| find(&|it| it.eq_ignore_ascii_case(name)))

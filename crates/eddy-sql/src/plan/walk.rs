@@ -1,8 +1,6 @@
 //! Finding calls inside expressions.
 
-use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-};
+use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 /// Calls `each` for an expression and what is inside it, outside first; where it returns `false`,
 /// the inside is left out.

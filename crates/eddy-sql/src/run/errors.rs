@@ -49,7 +49,11 @@ impl Errors<'_> {
         let rowtime_ms = chunk.rowtimes().value(row);
         let watermark = chunk.watermarks.get(tick as usize).copied().unwrap_or(rowtime_ms);
         self.rows.push(ErrorRow {
-            error_time_ms: if watermark == i64::MAX { rowtime_ms } else { watermark.max(rowtime_ms) },
+            error_time_ms: if watermark == i64::MAX {
+                rowtime_ms
+            } else {
+                watermark.max(rowtime_ms)
+            },
             error_name: crate::expr::cut(name, 32).to_owned(),
             message: crate::expr::cut(message, 4096).to_owned(),
             data_rowtime_ms: rowtime_ms,

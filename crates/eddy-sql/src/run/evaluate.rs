@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, AsArray, new_empty_array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, new_empty_array};
 use arrow::compute::concat;
 use arrow::datatypes::SchemaRef;
 use datafusion_common::DataFusionError;
@@ -57,16 +57,14 @@ impl Expressions {
         Ok((chunk, values))
     }
 
-    fn all(
-        &self,
-        chunk: &Chunk,
-    ) -> Result<Result<Vec<ArrayRef>, DataFusionError>, RunError> {
+    fn all(&self, chunk: &Chunk) -> Result<Result<Vec<ArrayRef>, DataFusionError>, RunError> {
         let n_rows = chunk.n_rows();
         let mut batch = None;
         let mut values = Vec::with_capacity(self.exprs.len());
         for expr in &self.exprs {
             if let Some(column) = expr.downcast_ref::<Column>() {
-                values.push(Arc::clone(chunk.columns.get(column.index()).unwrap_or(&chunk.rowtimes)));
+                values
+                    .push(Arc::clone(chunk.columns.get(column.index()).unwrap_or(&chunk.rowtimes)));
                 continue;
             }
             let batch = match &batch {
@@ -192,7 +190,12 @@ impl Operator for Project {
                 self.latest = time;
                 reached[chunk.ticks[row] as usize] = time;
             } else {
-                errors.report(&chunk, row, "Row out of order", "its ROWTIME is behind the one before");
+                errors.report(
+                    &chunk,
+                    row,
+                    "Row out of order",
+                    "its ROWTIME is behind the one before",
+                );
             }
             keep.push(in_order);
         }

@@ -145,7 +145,7 @@ impl Groups {
             let state = accumulator.state(EmitTo::All)?;
             writer.arrays(&state)?;
             *accumulator = aggregate.groups()?;
-            accumulator.merge_batch(&state, &all, None, n_groups)?;
+            accumulator.merge_batch(&state, &all, n_groups)?;
         }
         Ok(())
     }
@@ -171,9 +171,11 @@ impl Groups {
             let state = reader.arrays()?;
             let found: Vec<_> = state.iter().map(|array| array.data_type().clone()).collect();
             if found != aggregate.state_types()? || state[0].len() != n_groups {
-                return Err(RunError::Snapshot { reason: "an aggregate's state differs".to_owned() });
+                return Err(RunError::Snapshot {
+                    reason: "an aggregate's state differs".to_owned(),
+                });
             }
-            accumulator.merge_batch(&state, &all, None, n_groups)?;
+            accumulator.merge_batch(&state, &all, n_groups)?;
         }
         Ok(groups)
     }

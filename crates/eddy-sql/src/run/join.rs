@@ -98,8 +98,7 @@ impl StreamJoin {
         columns.extend(right.columns.iter().cloned());
         columns.extend([Arc::clone(&left.rowtimes), Arc::clone(&right.rowtimes)]);
         let later = arrow::compute::kernels::cmp::gt(&left.rowtimes, &right.rowtimes)?;
-        let rowtimes =
-            arrow::compute::kernels::zip::zip(&later, &left.rowtimes, &right.rowtimes)?;
+        let rowtimes = arrow::compute::kernels::zip::zip(&later, &left.rowtimes, &right.rowtimes)?;
         let ids = match (&left.ids, &right.ids) {
             (Some(a), Some(b)) => {
                 let both = a.as_string::<i32>().iter().zip(b.as_string::<i32>());
@@ -122,7 +121,7 @@ impl StreamJoin {
         out: &mut Vec<Chunk>,
         errors: &mut Errors<'_>,
     ) -> Result<(), RunError> {
-        let own = if is_left { &self.left } else { &self.right };
+        let own_frame = if is_left { self.left.frame } else { self.right.frame };
         let other = if is_left { &self.right } else { &self.left };
         let time = row.time;
         // A side without a window holds its current row, for rows of the same ROWTIME.
@@ -137,8 +136,7 @@ impl StreamJoin {
             Some(Frame::Unbounded) => 0,
         };
         if begin < other.held.len() {
-            let rows: Vec<Chunk> =
-                other.held.range(begin..).map(|held| held.row.clone()).collect();
+            let rows: Vec<Chunk> = other.held.range(begin..).map(|held| held.row.clone()).collect();
             let others = Chunk::concat(&rows)?;
             let pairs = if is_left {
                 self.pairs(&row.row, &others, tick, watermarks)?
@@ -160,7 +158,6 @@ impl StreamJoin {
                 out.push(kept);
             }
         }
-        let own_frame = own.frame;
         let own = if is_left { &mut self.left } else { &mut self.right };
         if let Some(Frame::Rows(before)) = own_frame
             && !(is_left && self.keeps_left)
@@ -225,11 +222,7 @@ impl StreamJoin {
 }
 
 impl Operator for StreamJoin {
-    fn process(
-        &mut self,
-        inputs: Vec<Chunk>,
-        errors: &mut Errors<'_>,
-    ) -> Result<Chunk, RunError> {
+    fn process(&mut self, inputs: Vec<Chunk>, errors: &mut Errors<'_>) -> Result<Chunk, RunError> {
         let [left, right] = <[Chunk; 2]>::try_from(inputs).expect("a join has two inputs");
         let watermarks: Arc<[i64]> =
             left.watermarks.iter().zip(right.watermarks.iter()).map(|(a, b)| *a.min(b)).collect();
@@ -392,7 +385,9 @@ impl Operator for TableJoin {
                 .collect();
             let matched: std::collections::BTreeSet<u32> =
                 order.iter().map(|(row, _)| *row).collect();
-            order.extend(part.map(index).filter(|row| !matched.contains(row)).map(|row| (row, None)));
+            order.extend(
+                part.map(index).filter(|row| !matched.contains(row)).map(|row| (row, None)),
+            );
             order.sort_by_key(|(row, _)| *row);
             let (left, right): (Vec<u32>, Vec<Option<u32>>) = order.into_iter().unzip();
             out.push(self.side_by_side(&chunk, &left, &right)?);

@@ -2,7 +2,6 @@
 //! never a later one of the same ROWTIME.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{concat, take};
@@ -35,9 +34,19 @@ pub(crate) enum Frame {
 pub(crate) enum Over {
     Aggregate(Aggregate),
     /// The value so many rows before; outside the window the default.
-    Lag { argument: Typed, offset: usize, default: Option<Typed>, ignores_nulls: bool },
+    Lag {
+        argument: Typed,
+        offset: usize,
+        default: Option<Typed>,
+        ignores_nulls: bool,
+    },
     /// The so-manieth value of the window, from its first row or its last.
-    Nth { argument: Typed, n: usize, from_last: bool, ignores_nulls: bool },
+    Nth {
+        argument: Typed,
+        n: usize,
+        from_last: bool,
+        ignores_nulls: bool,
+    },
 }
 
 impl Over {
@@ -104,11 +113,7 @@ impl OverWindow {
     }
 
     /// Values for the new rows of one partition, a column a function.
-    fn values(
-        &self,
-        partition: &mut Partition,
-        n_new: usize,
-    ) -> Result<Vec<ArrayRef>, RunError> {
+    fn values(&self, partition: &mut Partition, n_new: usize) -> Result<Vec<ArrayRef>, RunError> {
         let n_rows = partition.rowtimes.len();
         let rows = n_rows - n_new..n_rows;
         let begin = |row: usize| match self.frame {
@@ -330,9 +335,12 @@ impl Operator for OverWindow {
             if !partition.arguments.is_empty() {
                 writer.arrays(&partition.arguments)?;
             }
-            for (running, aggregate) in partition.running.iter_mut().zip(aggregates(&self.functions)) {
+            for (running, aggregate) in
+                partition.running.iter_mut().zip(aggregates(&self.functions))
+            {
                 let state = running.state()?;
-                let state = state.iter().map(ScalarValue::to_array).collect::<Result<Vec<_>, _>>()?;
+                let state =
+                    state.iter().map(ScalarValue::to_array).collect::<Result<Vec<_>, _>>()?;
                 writer.arrays(&state)?;
                 *running = aggregate.accumulator()?;
                 running.merge_batch(&state)?;

@@ -38,7 +38,8 @@ impl Writer {
         let schema = Arc::new(Schema::new(fields));
         let n_rows = arrays.first().map_or(0, |array| array.len());
         let options = RecordBatchOptions::new().with_row_count(Some(n_rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays.to_vec(), &options)?;
+        let batch =
+            RecordBatch::try_new_with_options(Arc::clone(&schema), arrays.to_vec(), &options)?;
         let mut bytes = Vec::new();
         let mut writer = StreamWriter::try_new(&mut bytes, &schema)?;
         writer.write(&batch)?;

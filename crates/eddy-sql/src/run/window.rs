@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 
 use super::errors::Errors;
@@ -60,7 +62,8 @@ impl Grouping {
             });
             Arc::new(StringArray::from_iter_values(ids)) as ArrayRef
         });
-        let rowtimes = TimestampMillisecondArray::from_iter_values(ends.iter().map(|(end, _)| *end));
+        let rowtimes =
+            TimestampMillisecondArray::from_iter_values(ends.iter().map(|(end, _)| *end));
         let ticks = ends.iter().map(|(_, tick)| *tick).collect();
         Ok(Chunk { columns, rowtimes: Arc::new(rowtimes), ids, ticks, watermarks: Arc::from([]) })
     }
@@ -105,7 +108,8 @@ impl Operator for Tumble {
         let (mut chunk, mut values) = self.grouping.exprs.evaluate(inputs.remove(0), errors)?;
         if values[0].null_count() > 0 {
             let times = Arc::clone(&values[0]);
-            let keep: BooleanArray = (0..times.len()).map(|row| Some(times.is_valid(row))).collect();
+            let keep: BooleanArray =
+                (0..times.len()).map(|row| Some(times.is_valid(row))).collect();
             for row in (0..times.len()).filter(|row| times.is_null(*row)) {
                 errors.report(&chunk, row, "Invalid value", "the time of its window is NULL");
             }
@@ -129,9 +133,8 @@ impl Operator for Tumble {
                 }
             };
             groups.clear();
-            groups.extend(
-                (begin..begin + n_rows).map(|row| open.group(key_of(rows.as_ref(), row))),
-            );
+            groups
+                .extend((begin..begin + n_rows).map(|row| open.group(key_of(rows.as_ref(), row))));
             let arguments: Vec<ArrayRef> =
                 arguments.iter().map(|array| array.slice(begin, n_rows)).collect();
             open.update(&arguments, &groups)?;
@@ -206,7 +209,14 @@ impl Staggered {
     ) -> Result<Self, RunError> {
         let groups = Groups::new(&aggregates)?;
         let grouping = Grouping::new(time, keys, aggregates, schema)?;
-        Ok(Self { grouping, range_ms, groups, closes: VecDeque::new(), n_closed: 0, latest: i64::MIN })
+        Ok(Self {
+            grouping,
+            range_ms,
+            groups,
+            closes: VecDeque::new(),
+            n_closed: 0,
+            latest: i64::MIN,
+        })
     }
 }
 

@@ -1,0 +1,6 @@
+//! Applications as they are written, their input, and what must come out.
+
+mod batches;
+mod cases;
+mod golden;
+mod snapshots;
