@@ -93,7 +93,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 
 fn load(path: &std::path::Path) -> Result<Settings> {
     if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
-        bail!("{}: this binary was built without SQL applications (the feature `sql`)", path.display());
+        bail!(
+            "{}: this binary was built without SQL applications (the feature `sql`)",
+            path.display()
+        );
     }
     let settings = Settings::load(path)?;
     let schema = Arc::new(settings.schema.load()?);

@@ -56,8 +56,6 @@ pub struct Application {
     // Of the text and everything that its state depends on.
     fingerprint: u64,
     has_metadata: bool,
-    // Errors of records that did not fit the schema, until the next batch.
-    rejected: Vec<ErrorRow>,
 }
 
 /// Rows that leave at one step, in order, and rows at fault.
@@ -92,7 +90,6 @@ impl Application {
             counters: Counters::default(),
             fingerprint,
             has_metadata,
-            rejected: Vec::new(),
         })
     }
 
@@ -214,10 +211,10 @@ impl Application {
     }
 
     /// Reports a record that does not fit the schema: it goes to the error stream.
-    pub fn reject(&mut self, time_ms: i64, raw: &str, reason: &str) {
+    pub fn reject(&mut self, time_ms: i64, raw: &str, reason: &str) -> Emission {
         let (rowtime_ms, _) = self.clock.rowtime(time_ms);
         self.counters.rejected += 1;
-        self.rejected.push(ErrorRow {
+        let error = ErrorRow {
             error_time_ms: rowtime_ms,
             error_name: "Record does not fit the schema".to_owned(),
             message: crate::expr::cut(reason, 4096).to_owned(),
@@ -225,7 +222,9 @@ impl Application {
             data_row: raw.to_owned(),
             pump_name: String::new(),
             tick: 0,
-        });
+        };
+        let errors_leave = self.graph.errors_leave;
+        Emission { errors: vec![error], errors_leave, ..Emission::default() }
     }
 
     /// Time has passed without a row: whatever ends before `watermark_ms` leaves.
@@ -253,7 +252,7 @@ impl Application {
 
     fn run(&mut self, source: Chunk) -> Result<Emission, RunError> {
         let Self { graph, counters, options, .. } = self;
-        let mut errors = std::mem::take(&mut self.rejected);
+        let mut errors = Vec::new();
         let empty = |stream: usize| {
             let types = graph.streams[stream].fields.iter().map(|field| field.sql_type);
             let schema = arrow_schema(types.chain([Type::Timestamp]));

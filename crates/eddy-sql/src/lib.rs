@@ -37,7 +37,7 @@
 //! assert_eq!(
 //!     String::from_utf8(lines)?,
 //!     "{\"stream\":\"HIGH\",\"rowtime\":\"1970-01-01T00:00:01.000Z\",\
-//!      \"row\":{\"iotName\":\"a\",\"iotValue\":25.0}}\n"
+//!      \"row\":{\"iotName\":\"a\",\"iotValue\":25}}\n"
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

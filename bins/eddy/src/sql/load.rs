@@ -99,7 +99,9 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     let application = Application::new(code, options).map_err(|error| {
         let error = at(path, &error);
         if is_guessed {
-            error.context("without --schema the source's columns are guessed from the application's streams")
+            error.context(
+                "without --schema the source's columns are guessed from the application's streams",
+            )
         } else {
             error
         }

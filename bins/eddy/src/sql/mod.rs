@@ -201,7 +201,8 @@ impl Running {
                     } else {
                         self.application.watermark_ms().unwrap_or(0)
                     };
-                    self.application.reject(time_ms, &raw(), &reason);
+                    let emission = self.application.reject(time_ms, &raw(), &reason);
+                    self.write(&emission)?;
                 }
             }
         }

@@ -17,7 +17,11 @@ pub(super) enum Rowtime {
 
 impl Rowtime {
     /// Reads the argument; the field's own column is added to what is decoded.
-    pub(super) fn new(argument: &str, schema: &Schema, decoded: &mut Schema) -> Result<Self, String> {
+    pub(super) fn new(
+        argument: &str,
+        schema: &Schema,
+        decoded: &mut Schema,
+    ) -> Result<Self, String> {
         match argument {
             "@arrival" | "@clock" => return Ok(Self::Clock),
             other if other.starts_with('@') => {

@@ -387,8 +387,20 @@ impl Translator<'_> {
     }
 
     fn coalesce(&self, args: &[&Expr], place: Place) -> Result<Typed, SqlError> {
-        let (typed, common) = self.alike(args, "COALESCE", place)?;
-        Ok(Typed { sql_type: common, ..self.library(core::coalesce(), typed, place)? })
+        let (mut typed, common) = self.alike(args, "COALESCE", place)?;
+        let last = typed.pop().expect("alike returns at least one");
+        let mut branches = Vec::new();
+        for it in typed {
+            let made = datafusion_physical_expr::expressions::is_not_null(it.expr.clone());
+            let is_there = made.map_err(|error| super::wrong(place, "COALESCE", &error))?;
+            branches.push((is_there, it.expr));
+        }
+        if branches.is_empty() {
+            return Ok(last);
+        }
+        let made = datafusion_physical_expr::expressions::case(None, branches, Some(last.expr));
+        let expr = made.map_err(|error| super::wrong(place, "COALESCE", &error))?;
+        Ok(Typed { expr, sql_type: common })
     }
 
     fn nullif(&self, left: &Expr, right: &Expr, place: Place) -> Result<Typed, SqlError> {

@@ -34,8 +34,13 @@ impl Expressions {
         chunk: Chunk,
         errors: &mut Errors<'_>,
     ) -> Result<(Chunk, Vec<ArrayRef>), RunError> {
-        if self.exprs.is_empty() {
-            return Ok((chunk, Vec::new()));
+        if chunk.n_rows() == 0 {
+            let empty = self
+                .exprs
+                .iter()
+                .map(|expr| Ok::<_, RunError>(new_empty_array(&expr.data_type(&self.schema)?)));
+            let empty = empty.collect::<Result<_, _>>()?;
+            return Ok((chunk, empty));
         }
         let error = match self.all(&chunk)? {
             Ok(values) => return Ok((chunk, values)),
@@ -112,6 +117,7 @@ fn described(error: &DataFusionError) -> (&'static str, String) {
         DataFusionError::Execution(text) => text.clone(),
         other => other.strip_backtrace(),
     };
+    let text = text.strip_prefix("Arrow error: ").map_or(text.clone(), str::to_owned);
     let lower = text.to_lowercase();
     let name = if lower.contains("division by zero") || lower.contains("divide by zero") {
         "Division by zero"

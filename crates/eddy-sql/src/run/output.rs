@@ -218,7 +218,7 @@ impl<'a> Column<'a> {
             }
             Self::Real(array) => {
                 let text = serde_json::to_vec(&array.value(row)).expect("a number is JSON");
-                out.extend_from_slice(&text);
+                out.extend_from_slice(text.strip_suffix(b".0").unwrap_or(&text));
             }
             Self::Double(array) => write_f64(array.value(row), out),
             Self::Decimal(array) => out.extend_from_slice(array.value_as_string(row).as_bytes()),

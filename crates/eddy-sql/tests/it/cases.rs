@@ -177,7 +177,9 @@ pub(crate) fn feed(application: &mut Application, steps: &[Step], most: usize, o
         }
         match step {
             Step::Record { .. } => {}
-            Step::Reject { time_ms, raw, reason } => application.reject(*time_ms, raw, reason),
+            Step::Reject { time_ms, raw, reason } => {
+                out.take(application.reject(*time_ms, raw, reason));
+            }
             Step::Watermark(ms) => {
                 out.take(application.advance_watermark(*ms).expect("it goes on"));
             }
