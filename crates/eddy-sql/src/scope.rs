@@ -13,6 +13,11 @@ use crate::types::Type;
 /// The name of every stream's time.
 pub(crate) const ROWTIME: &str = "ROWTIME";
 
+/// What a column of a log parser's is called inside: nobody can write it.
+pub(crate) fn grouped_name(group: &str, column: &str) -> String {
+    format!("{group}\0{column}")
+}
+
 /// One column of an operator's rows.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Field {
@@ -96,6 +101,11 @@ impl Scope {
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<Typed, SqlError> {
         let (column, before) = parts.split_last().expect("a name has a part");
         let place: Place = parts[0].span.start.into();
+        if let [.., group, _] = parts
+            && let Some(found) = self.inside(parts, group, column)
+        {
+            return Ok(found);
+        }
         let relation = before.last().map(|ident| self.relation(ident)).transpose()?;
         let wanted = cased(&column.value, column.quote_style);
         let relations = match relation {
@@ -130,6 +140,18 @@ impl Scope {
             _ => Err(SqlError::new(place, wanted, "more than one stream has this column")
                 .instead("write the stream's name before it: \"STREAM\".\"column\"")),
         }
+    }
+
+    /// A column of a log parser's: `r.COLUMN1` or `t.r.COLUMN1`.
+    fn inside(&self, parts: &[Ident], group: &Ident, column: &Ident) -> Option<Typed> {
+        let cased = |ident: &Ident| cased(&ident.value, ident.quote_style);
+        let wanted = grouped_name(&cased(group), &cased(column));
+        let columns = match parts {
+            [.., relation, _, _] => self.relation(relation).ok()?.columns.clone(),
+            _ => 0..self.fields.len(),
+        };
+        let found = columns.into_iter().find(|idx| self.fields[*idx].name == wanted);
+        found.map(|column_idx| self.column(column_idx))
     }
 
     fn unknown(&self, wanted: &str, column: &Ident, place: Place) -> SqlError {

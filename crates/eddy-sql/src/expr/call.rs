@@ -72,6 +72,11 @@ impl Translator<'_> {
         {
             return Err(SqlError::unsupported(place, format!("{name}(DISTINCT ..)")));
         }
+        if super::is_log_parser(&name) {
+            return Err(SqlError::new(place, name, "it makes several columns").instead(
+                "give them a name in a subquery: (SELECT STREAM .. AS r FROM ..) AS t, and write t.r.COLUMN1",
+            ));
+        }
         let args = argument_exprs(function, place)?;
         if args.is_empty()
             && let Some(constant) = self.niladic(&name)

@@ -8,6 +8,7 @@ mod arithmetic;
 mod call;
 mod cast;
 mod datetime_text;
+mod logs;
 mod operators;
 mod text;
 pub(crate) mod time;
@@ -24,6 +25,7 @@ use sqlparser::ast::{Expr, Ident, Spanned, Value};
 pub(crate) use aggregate::{Aggregate, is_aggregate};
 pub(crate) use call::{argument_exprs, function_name};
 pub(crate) use cast::{cast, cut};
+pub(crate) use logs::is_log_parser;
 pub(crate) use text::java_pattern;
 pub(crate) use udf::failed;
 

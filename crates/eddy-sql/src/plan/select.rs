@@ -8,10 +8,10 @@ use sqlparser::ast::{
 use super::walk::walk;
 use super::{Planned, Planner};
 use crate::error::{Place, SqlError};
-use crate::expr::{Translator, Typed, function_name, is_aggregate, place_of};
+use crate::expr::{Translator, Typed, function_name, is_aggregate, is_log_parser, place_of};
 use crate::parse::cased;
 use crate::run::{Filter, Node, Project};
-use crate::scope::{Field, ROWTIME, Scope};
+use crate::scope::{Field, ROWTIME, Scope, grouped_name};
 use crate::types::Type;
 
 /// An item of a select list.
@@ -192,6 +192,16 @@ impl Planner<'_> {
         let scope = translator.scope;
         let (mut values, mut fields, mut rowtime) = (Vec::new(), Vec::new(), None);
         for item in items {
+            if let Value::Expr(expr @ Expr::Function(function)) = item.value
+                && is_log_parser(&function_name(function))
+            {
+                for (column, typed) in translator.log_columns(function, place_of(expr))? {
+                    let name = grouped_name(&item.name, &column);
+                    fields.push(Field { hidden: true, ..Field::new(name, typed.sql_type) });
+                    values.push(typed);
+                }
+                continue;
+            }
             let typed = match item.value {
                 Value::Column(column_idx) => scope.column(column_idx),
                 Value::Expr(expr) => translator.expr(expr)?,

@@ -2,5 +2,6 @@
 
 mod batches;
 mod cases;
+mod forests;
 mod golden;
 mod snapshots;
