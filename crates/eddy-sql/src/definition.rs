@@ -1,5 +1,5 @@
 //! Application definitions as people have them: what `describe-application` prints (API versions 1
-//! and 2), CloudFormation templates (JSON) and Terraform plans (JSON).
+//! and 2), CloudFormation templates (JSON and YAML) and Terraform plans (JSON).
 //!
 //! The forms differ in names and nesting, not in what they say. So names are compared without case,
 //! underscores and the words that only some forms add, and a list of one entry is its entry.
@@ -58,16 +58,16 @@ pub struct DefinedReference {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DefinitionError {
-    /// The text is no JSON.
-    #[error("not JSON: {reason}")]
-    NotJson {
+    /// The text is neither JSON nor YAML.
+    #[error("neither JSON nor YAML: {reason}")]
+    Unreadable {
         /// Where and why.
         reason: String,
     },
     /// Nothing in it is an application: check the file.
     #[error(
         "no Kinesis Data Analytics application in it; known are the output of \
-             describe-application, CloudFormation templates and Terraform plans, as JSON"
+             describe-application, CloudFormation templates and Terraform plans as JSON"
     )]
     NoApplication,
     /// More than one application: give a file that has one.
@@ -92,8 +92,7 @@ pub enum DefinitionError {
     },
 }
 
-/// Whether a text looks like a definition rather than SQL: it is a JSON object.
-pub fn is_definition(text: &str) -> bool {
+fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
@@ -103,8 +102,12 @@ impl Definition {
     /// # Errors
     /// The text is no definition, or lacks a part.
     pub fn read(text: &str) -> Result<Self, DefinitionError> {
-        let json: Json = serde_json::from_str(text)
-            .map_err(|error| DefinitionError::NotJson { reason: error.to_string() })?;
+        let json = if is_json(text) {
+            serde_json::from_str(text).map_err(|error| error.to_string())
+        } else {
+            crate::yaml::to_json(text)
+        };
+        let json: Json = json.map_err(|reason| DefinitionError::Unreadable { reason })?;
         let mut found = Found::default();
         found.search(&json);
         let [application] = found.applications[..] else {
@@ -426,6 +429,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cloudformation_template_in_yaml_is_read() {
+        let columns = "RecordColumns: [{Name: v, SqlType: DOUBLE, Mapping: $.v}]";
+        let format = "RecordFormat: {RecordFormatType: JSON}";
+        expect(&format!(
+            "Resources:\n  A:\n    Type: AWS::KinesisAnalytics::Application\n    Properties:\n\
+             \x20     ApplicationName: app\n      ApplicationCode: !Sub CREATE ..;\n\
+             \x20     Inputs:\n      - NamePrefix: SOURCE_SQL_STREAM\n\
+             \x20       KinesisStreamsInput: {{ResourceARN: 'arn:in', RoleARN: !GetAtt R.Arn}}\n\
+             \x20       InputSchema: {{{columns}, {format}}}\n\
+             \x20 O:\n    Type: AWS::KinesisAnalytics::ApplicationOutput\n    Properties:\n\
+             \x20     Output: {{Name: OUT, DestinationSchema: {{RecordFormatType: CSV}},\n\
+             \x20       KinesisStreamsOutput: {{ResourceARN: 'arn:out'}}}}\n\
+             \x20 R:\n    Type: AWS::KinesisAnalytics::ApplicationReferenceDataSource\n\
+             \x20   Properties:\n      ReferenceDataSource:\n        TableName: T\n\
+             \x20       S3ReferenceDataSource: {{BucketARN: 'arn:b', FileKey: t.csv}}\n\
+             \x20       ReferenceSchema: {{{columns}, {format}}}\n"
+        ));
+    }
+
+    #[test]
     fn a_terraform_plan_is_read() {
         let columns = r#"[{"name":"v","sql_type":"DOUBLE","mapping":"$.v"}]"#;
         let format = r#"[{"mapping_parameters":[{"csv":[],"json":[{"record_row_path":"$"}]}],
@@ -460,6 +483,8 @@ mod tests {
         assert_eq!(with(r#"{"NamePrefix":"S"}"#), missing("input schema"));
         assert_eq!(with(r#"{"A":1}"#), missing("NamePrefix"));
         assert_eq!(Definition::read("{}"), Err(DefinitionError::NoApplication));
-        assert!(matches!(Definition::read("CREATE"), Err(DefinitionError::NotJson { .. })));
+        assert_eq!(Definition::read("CREATE"), Err(DefinitionError::NoApplication));
+        let broken = Definition::read("{\"a\":");
+        assert!(matches!(broken, Err(DefinitionError::Unreadable { .. })), "{broken:?}");
     }
 }

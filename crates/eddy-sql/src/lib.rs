@@ -57,9 +57,10 @@ mod plan;
 mod run;
 mod scope;
 mod types;
+mod yaml;
 
 pub use application::{Application, Counters, Emission, declared_columns};
-pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionError, is_definition};
+pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionError};
 pub use error::{Place, RunError, SqlError};
 pub use input::{Arrival, InputBatch};
 pub use options::{Options, ReferenceTable};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use eddy_record::{DecodeLimits, Decoder, Record, Schema, discover, parse_timestamp_ms};
-use eddy_sql::{Application, Definition, Options, ReferenceTable, declared_columns, is_definition};
+use eddy_sql::{Application, Definition, Options, ReferenceTable, declared_columns};
 
 use super::SqlArgs;
 use super::rowtime::{Rowtime, now_ms};
@@ -26,15 +26,8 @@ type Sample<'a> = &'a mut dyn FnMut() -> Result<Vec<Vec<u8>>>;
 pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> Result<Loaded> {
     let cannot = || format!("cannot read {}", path.display());
     let text = fs::read_to_string(path).with_context(cannot)?;
-    let is_yaml = path.extension().is_some_and(|it| it == "yaml" || it == "yml");
-    if is_yaml && !is_definition(&text) {
-        bail!(
-            "{}: definitions are read as JSON; convert the template, for example with \
-             `aws cloudformation get-template` or any YAML tool",
-            path.display()
-        );
-    }
-    let definition = if is_definition(&text) {
+    let is_sql = path.extension().is_some_and(|it| it == "sql");
+    let definition = if !is_sql {
         Some(Definition::read(&text).with_context(|| path.display().to_string())?)
     } else {
         None

@@ -4,4 +4,5 @@ mod discover;
 mod embedded;
 mod run;
 mod score;
+mod sql;
 mod support;
