@@ -12,6 +12,7 @@ use sqlparser::ast::{
     DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArguments, NullTreatment,
 };
 
+use super::spread::{Spread, Spreads};
 use super::{Translator, Typed, function_name, place_of, wrong};
 use crate::error::{Place, SqlError};
 use crate::types::Type;
@@ -25,6 +26,8 @@ pub(crate) struct Aggregate {
     function: Arc<AggregateFunctionExpr>,
     /// COUNT(*).
     pub(crate) counts_rows: bool,
+    // VAR and STDDEV.
+    spread: Option<Spread>,
 }
 
 /// Whether a function of that name is an aggregate.
@@ -70,7 +73,12 @@ impl Aggregate {
         if !list.clauses.is_empty() {
             return Err(refused("with clauses in its arguments"));
         }
-        let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+        let is_distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct)
+            && !matches!(name.as_str(), "MIN" | "MAX");
+        if is_distinct && name != "COUNT" {
+            return Err(refused("DISTINCT")
+                .instead("aggregate over SELECT STREAM DISTINCT in a subquery or a stream"));
+        }
         let argument = match list.args.as_slice() {
             [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] if name == "COUNT" => {
                 Typed::literal(1_i64.into(), Type::BigInt)
@@ -103,7 +111,19 @@ impl Aggregate {
             .args
             .iter()
             .any(|arg| matches!(arg, FunctionArg::Unnamed(FunctionArgExpr::Wildcard)));
-        Ok(Self { counts_rows, ..Self::build(udf, argument, is_distinct, ignores_nulls, place)? })
+        let spread = |is_sample, is_root| Some(Spread { is_sample, is_root });
+        let spread = match name.as_str() {
+            "STDDEV" | "STDDEV_SAMP" => spread(true, true),
+            "STDDEV_POP" => spread(false, true),
+            "VAR" | "VARIANCE" | "VAR_SAMP" => spread(true, false),
+            "VAR_POP" => spread(false, false),
+            _ => None,
+        };
+        Ok(Self {
+            counts_rows,
+            spread,
+            ..Self::build(udf, argument, is_distinct, ignores_nulls, place)?
+        })
     }
 
     fn build(
@@ -130,11 +150,21 @@ impl Aggregate {
             "MIN" | "MAX" | "FIRST_VALUE" | "LAST_VALUE" => argument.sql_type,
             _ => made,
         };
-        Ok(Self { argument, sql_type, function: Arc::new(function), counts_rows: false })
+        Ok(Self {
+            argument,
+            sql_type,
+            function: Arc::new(function),
+            counts_rows: false,
+            spread: None,
+        })
     }
 
     /// The types of the columns that its state is.
     pub(crate) fn state_types(&self) -> DataResult<Vec<arrow::datatypes::DataType>> {
+        use arrow::datatypes::DataType::{Float64, UInt64};
+        if self.spread.is_some() {
+            return Ok(vec![UInt64, Float64, Float64]);
+        }
         let fields = self.function.state_fields()?;
         Ok(fields.iter().map(|field| field.data_type().clone()).collect())
     }
@@ -142,11 +172,19 @@ impl Aggregate {
     /// An accumulator of many groups. Numbers are added one after the other, so that results do not
     /// depend on how rows come in batches.
     pub(crate) fn groups(&self) -> DataResult<Box<dyn GroupsAccumulator>> {
+        if let Some(spread) = self.spread {
+            return Ok(Box::new(Spreads::new(spread)));
+        }
         if self.function.groups_accumulator_supported() {
             return self.function.create_groups_accumulator();
         }
         let function = Arc::clone(&self.function);
         Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
+    }
+
+    /// Whether it can be worked out over a window without bounds, which is kept as a state.
+    pub(crate) fn can_run(&self) -> bool {
+        self.spread.is_none()
     }
 
     /// An accumulator of one group.

@@ -10,6 +10,7 @@ mod cast;
 mod datetime_text;
 mod logs;
 mod operators;
+mod spread;
 mod text;
 pub(crate) mod time;
 mod udf;

@@ -161,7 +161,13 @@ fn over_function(
     let name = function_name(function);
     if !matches!(name.as_str(), "LAG" | "NTH_VALUE" | "FIRST_VALUE" | "LAST_VALUE") {
         if is_aggregate(&name) {
-            return Aggregate::of(function, translator, place).map(Over::Aggregate);
+            let aggregate = Aggregate::of(function, translator, place)?;
+            if frame == Frame::Unbounded && !aggregate.can_run() {
+                let construct = format!("{name} over a window without bounds");
+                return Err(SqlError::unsupported(place, construct)
+                    .instead("bound the window: ROWS or RANGE .. PRECEDING"));
+            }
+            return Ok(Over::Aggregate(aggregate));
         }
         return Err(SqlError::unsupported(place, format!("{name} OVER")).instead(
             "COUNT, SUM, AVG, MIN, MAX, STDDEV, VAR, FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG are known",

@@ -1,8 +1,11 @@
 //! Groups by the values of columns, and the aggregates of each.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, AsArray, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 
@@ -47,6 +50,26 @@ impl Keys {
 /// The bytes of a row's key.
 pub(crate) fn key_of(rows: Option<&Rows>, row: usize) -> &[u8] {
     rows.map_or(&[], |rows| rows.row(row).data())
+}
+
+/// COUNT(DISTINCT) keeps its values as sets, in an order that differs from run to run: they are
+/// written sorted, so that the same state is the same bytes.
+pub(crate) fn sorted_sets(state: &ArrayRef) -> Result<ArrayRef, RunError> {
+    let DataType::List(field) = state.data_type() else { return Ok(Arc::clone(state)) };
+    let sets = state.as_list::<i32>();
+    let sorted = sets.iter().map(|set| match set {
+        Some(set) => arrow::compute::sort(&set, None),
+        None => Ok(arrow::array::new_empty_array(field.data_type())),
+    });
+    let sorted: Vec<ArrayRef> = sorted.collect::<Result<_, _>>()?;
+    let parts: Vec<&dyn Array> = sorted.iter().map(AsRef::as_ref).collect();
+    let values = if parts.is_empty() {
+        arrow::array::new_empty_array(field.data_type())
+    } else {
+        arrow::compute::concat(&parts)?
+    };
+    let offsets = OffsetBuffer::from_lengths(sorted.iter().map(|set| set.len()));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, sets.nulls().cloned())?))
 }
 
 /// The groups of one window, in the order of their first rows.
@@ -143,6 +166,7 @@ impl Groups {
         let all: Vec<usize> = (0..n_groups).collect();
         for (accumulator, aggregate) in self.accumulators.iter_mut().zip(aggregates) {
             let state = accumulator.state(EmitTo::All)?;
+            let state = state.iter().map(sorted_sets).collect::<Result<Vec<_>, _>>()?;
             writer.arrays(&state)?;
             *accumulator = aggregate.groups()?;
             accumulator.merge_batch(&state, &all, n_groups)?;

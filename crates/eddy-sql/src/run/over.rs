@@ -11,7 +11,7 @@ use datafusion_expr::Accumulator;
 
 use super::errors::Errors;
 use super::evaluate::Expressions;
-use super::groups::{Keys, key_of};
+use super::groups::{Keys, key_of, sorted_sets};
 use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
@@ -341,6 +341,7 @@ impl Operator for OverWindow {
                 let state = running.state()?;
                 let state =
                     state.iter().map(ScalarValue::to_array).collect::<Result<Vec<_>, _>>()?;
+                let state = state.iter().map(sorted_sets).collect::<Result<Vec<_>, _>>()?;
                 writer.arrays(&state)?;
                 *running = aggregate.accumulator()?;
                 running.merge_batch(&state)?;
