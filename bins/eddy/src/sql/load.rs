@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use eddy_record::{DecodeLimits, Decoder, Record, Schema, discover, parse_timestamp_ms};
-use eddy_sql::{Application, Definition, Options, ReferenceTable, declared_columns};
+use eddy_record::{
+    Column, DecodeLimits, Decoder, Record, Schema, SqlType, discover, parse_timestamp_ms,
+};
+use eddy_sql::{Application, Definition, Options, ReferenceTable, SqlError, declared_columns};
 
 use super::SqlArgs;
 use super::rowtime::{Rowtime, now_ms};
@@ -89,23 +91,43 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
             }
         }
     }
-    let application = Application::new(code, options).map_err(|error| {
-        let error = at(path, &error);
-        if is_guessed {
-            error.context(
-                "without --schema the source's columns are guessed from the application's streams",
-            )
-        } else {
-            error
-        }
-    })?;
+    let application = if is_guessed {
+        guessing(code, options).map_err(|error| {
+            at(path, &error).context("without --schema the source's columns are guessed")
+        })?
+    } else {
+        Application::new(code, options).map_err(|error| at(path, &error))?
+    };
     let mut decoded = schema.clone();
     let rowtime = Rowtime::new(&args.rowtime, &schema, &mut decoded).map_err(|it| anyhow!(it))?;
     let decoder = Decoder::new(Arc::new(decoded), DecodeLimits::default())?;
     Ok(Loaded { application, decoder, rowtime })
 }
 
-fn at(path: &Path, error: &eddy_sql::SqlError) -> anyhow::Error {
+/// Plans an application whose source nobody knows: a column that is not found is taken for one of
+/// the source's, a DOUBLE, as long as that helps.
+fn guessing(code: &str, mut options: Options) -> std::result::Result<Application, SqlError> {
+    loop {
+        let error = match Application::new(code, options.clone()) {
+            Ok(application) => return Ok(application),
+            Err(error) => error,
+        };
+        let name = error.construct.strip_prefix("column ").filter(|_| error.problem == "not found");
+        match name {
+            Some(name) if options.schema.column_idx(name).is_none() => {
+                options.schema.columns.push(Column {
+                    name: name.to_owned(),
+                    sql_type: SqlType::Double,
+                    mapping: None,
+                    nullable: true,
+                });
+            }
+            _ => return Err(error),
+        }
+    }
+}
+
+fn at(path: &Path, error: &SqlError) -> anyhow::Error {
     anyhow!("{}: {error}", path.display())
 }
 
