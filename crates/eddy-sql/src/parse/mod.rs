@@ -34,6 +34,10 @@ impl Dialect for Kinesis {
     fn supports_subquery_as_function_arg(&self) -> bool {
         true
     }
+
+    fn supports_unicode_string_literal(&self) -> bool {
+        true
+    }
 }
 
 /// An identifier after the case rule: upper case unless it was quoted.

@@ -18,6 +18,15 @@ use crate::types::Type;
 const ANOMALY_SCORE: &str = "ANOMALY_SCORE";
 const ANOMALY_EXPLANATION: &str = "ANOMALY_EXPLANATION";
 
+/// The arguments of a table function.
+struct Cursor<'f> {
+    /// The cursor's rows.
+    planned: Planned,
+    /// The constants behind it.
+    constants: Vec<(Typed, Place)>,
+    query: &'f Query,
+}
+
 impl Planner<'_> {
     pub(super) fn table_function(&mut self, expr: &Expr) -> Result<Planned, SqlError> {
         let place = place_of(expr);
@@ -39,13 +48,12 @@ impl Planner<'_> {
         }
     }
 
-    /// The cursor's rows, and the constants behind it.
     fn cursor<'f>(
         &mut self,
         function: &'f Function,
         name: &str,
         place: Place,
-    ) -> Result<(Planned, Vec<(Typed, Place)>, &'f Query), SqlError> {
+    ) -> Result<Cursor<'f>, SqlError> {
         let wrong = || {
             SqlError::new(place, name, "its first argument is a cursor")
                 .instead(format!("write {name}(CURSOR(SELECT STREAM ..), ..)"))
@@ -73,7 +81,7 @@ impl Planner<'_> {
             }
             constants.push((typed, place_of(arg)));
         }
-        Ok((planned, constants, query))
+        Ok(Cursor { planned, constants, query })
     }
 
     fn forest(
@@ -83,7 +91,7 @@ impl Planner<'_> {
         with_explanation: bool,
         place: Place,
     ) -> Result<Planned, SqlError> {
-        let (planned, constants, query) = self.cursor(function, name, place)?;
+        let Cursor { planned, constants, query } = self.cursor(function, name, place)?;
         let Planned { node, scope } = planned;
         let most = if with_explanation { 5 } else { 4 };
         if constants.len() > most {
@@ -197,7 +205,7 @@ impl Planner<'_> {
         is_top: bool,
         place: Place,
     ) -> Result<Planned, SqlError> {
-        let (planned, constants, _) = self.cursor(function, name, place)?;
+        let Cursor { planned, constants, .. } = self.cursor(function, name, place)?;
         let Planned { node, scope } = planned;
         let wanted = if is_top { 3 } else { 2 };
         if constants.len() != wanted {

@@ -14,6 +14,9 @@ use crate::error::RunError;
 use crate::expr::Aggregate;
 use crate::types::Type;
 
+/// The key of a group, as bytes.
+pub(crate) type Key = Box<[u8]>;
+
 /// Turns the keys of rows into bytes and back.
 #[derive(Debug)]
 pub(crate) struct Keys {
@@ -120,12 +123,9 @@ impl Groups {
     }
 
     /// Takes the first groups out: their keys, and a column an aggregate.
-    pub(crate) fn emit(
-        &mut self,
-        n_groups: usize,
-    ) -> Result<(Vec<Box<[u8]>>, Vec<ArrayRef>), RunError> {
+    pub(crate) fn emit(&mut self, n_groups: usize) -> Result<(Vec<Key>, Vec<ArrayRef>), RunError> {
         let all = n_groups == self.keys.len();
-        let keys: Vec<Box<[u8]>> = self.keys.drain(..n_groups).collect();
+        let keys: Vec<Key> = self.keys.drain(..n_groups).collect();
         let emit = || if all { EmitTo::All } else { EmitTo::First(n_groups) };
         let values = self
             .accumulators
