@@ -118,7 +118,7 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
         errors,
         text: Vec::new(),
     };
-    running.to_the_end(&mut lines)?;
+    running.run(&mut lines)?;
     lines.finish()?;
     if std::io::stderr().is_terminal() {
         let counters = running.application.counters();
@@ -144,7 +144,7 @@ struct Running {
 }
 
 impl Running {
-    fn to_the_end(&mut self, lines: &mut LineReader) -> Result<()> {
+    fn run(&mut self, lines: &mut LineReader) -> Result<()> {
         loop {
             let wait = if self.rowtime.passes_alone() { TICK } else { Duration::from_secs(3600) };
             match lines.next(wait) {
