@@ -3,8 +3,7 @@
 use crate::boxes::{Bounds, join};
 use crate::cut::{Cut, cut_at};
 use crate::kernel::Kernel;
-use crate::layout::{Idx, Layout, Node, Ref, key};
-use crate::line::Stretch;
+use crate::layout::{Idx, Layout, Node, Ref};
 use crate::trees::{EMPTY, Link, NONE, Scratch, Trees, index, is_twin, number};
 use crate::walk::{equals, excess_and_range, link};
 
@@ -26,9 +25,6 @@ impl<L: Layout> Trees<L> {
         if found == EMPTY {
             self.heads[tree].root = leaf;
             self.set_leaf(own, NONE, point, stored);
-            if ONE && self.lines.are_kept() {
-                self.lines.insert(tree, 0, entry, 0, None, 0..0);
-            }
             return;
         }
         let place = self.place(tree, found);
@@ -37,10 +33,7 @@ impl<L: Layout> Trees<L> {
             self.parents[own] = L::Idx::new(L::Idx::TWIN | (found & !L::LEAF));
             return;
         }
-        let (below, n_above, cut) = self.choose_cut::<K, ONE>(tree, found, point, scratch);
-        if ONE && self.lines.are_kept() {
-            self.insert_into_line(tree, entry, below, n_above, cut, point[0]);
-        }
+        let (below, cut) = self.choose_cut::<K, ONE>(tree, found, point, scratch);
         let parent = self.parent_of(tree, below);
         let children = if cut.point_is_left { [leaf, below] } else { [below, leaf] };
         let node = self.new_node(tree, L::Node::new(cut.at, cut.dim, children));
@@ -58,8 +51,8 @@ impl<L: Layout> Trees<L> {
     }
 
     /// The topmost cut that parts a point from a subtree, among one random cut for every box on the
-    /// point's way that it lies outside of; with how far the subtree's root is above the leaf. Boxes further up hold the point, and so no cut of
-    /// theirs can part them.
+    /// point's way that it lies outside of. Boxes further up hold the point, and so no cut of theirs
+    /// can part them.
     #[inline(always)]
     fn choose_cut<K: Kernel, const ONE: bool>(
         &mut self,
@@ -67,12 +60,11 @@ impl<L: Layout> Trees<L> {
         found: Ref,
         point: &[f32],
         scratch: &mut Scratch<'_>,
-    ) -> (Ref, u32, Cut) {
+    ) -> (Ref, Cut) {
         let mut random = self.heads[tree].random.clone();
         // A leaf's box is a point: every cut of the two parts them.
         let leaf_excess = K::excess(Bounds::of_point(self.leaf_point(tree, found)), point);
-        let mut chosen = (found, 0, random.open01() * leaf_excess);
-        let mut n_above = 0;
+        let mut chosen = (found, random.open01() * leaf_excess);
         let mut at = self.parent_of(tree, found);
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
@@ -82,63 +74,14 @@ impl<L: Layout> Trees<L> {
                 break;
             }
             let offset = random.open01() * (range_sum + excess);
-            n_above += 1;
             if offset < excess {
-                chosen = (at, n_above, offset);
+                chosen = (at, offset);
             }
             at = parent;
         }
         self.heads[tree].random = random;
-        let (below, n_above, offset) = chosen;
-        (below, n_above, cut_at(self.bounds(tree, below, scratch.own), point, offset))
-    }
-
-    /// The stretch of a subtree's leaves in its line, of which the leaf at `end` is the last or the
-    /// first.
-    #[inline(always)]
-    fn stretch(&self, tree: usize, at: Ref, end: usize, is_last: bool) -> Stretch {
-        if Self::is_leaf(at) {
-            return end..end + 1;
-        }
-        let bounds = self.kept(tree, at);
-        if is_last {
-            self.lines.rank(tree, key(bounds.min[0]))..end + 1
-        } else {
-            end..self.lines.rank(tree, key(bounds.max[0])) + 1
-        }
-    }
-
-    /// Puts a new leaf into its line: beside the subtree `below`, whose leaf next to it is the one
-    /// that the cuts led to, `n_above` levels below the subtree's root.
-    #[inline(always)]
-    fn insert_into_line(
-        &mut self,
-        tree: usize,
-        entry: u32,
-        below: Ref,
-        n_above: u32,
-        cut: Cut,
-        x: f32,
-    ) {
-        let found = self.lines.rank(tree, key(x));
-        let (_, depth) = self.lines.leaf(tree, found);
-        let beside = self.stretch(tree, below, found, !cut.point_is_left);
-        let rank = found + usize::from(!cut.point_is_left);
-        let depth = depth - n_above + 1;
-        self.lines.insert(tree, rank, entry, depth, Some((found, cut.at)), beside);
-    }
-
-    /// Takes a leaf out of its line; with its sibling, and whether it is to the left of that.
-    #[inline(always)]
-    fn remove_from_line(&mut self, tree: usize, slot: u32, sibling: Option<(Ref, bool)>) {
-        let rank = self.lines.rank(tree, key(self.points.get_one(slot)));
-        let Some((sibling, is_left)) = sibling else {
-            self.lines.remove(tree, rank, None, 0..0);
-            return;
-        };
-        let (gap, end) = if is_left { (rank, rank + 1) } else { (rank - 1, rank - 1) };
-        let stretch = self.stretch(tree, sibling, end, !is_left);
-        self.lines.remove(tree, rank, Some(gap), stretch);
+        let (below, offset) = chosen;
+        (below, cut_at(self.bounds(tree, below, scratch.own), point, offset))
     }
 
     #[inline(always)]
@@ -269,18 +212,11 @@ impl<L: Layout> Trees<L> {
         }
         let slot = self.slots[own].get();
         if parent == NONE {
-            if ONE && self.lines.are_kept() {
-                self.remove_from_line(tree, slot, None);
-            }
             self.points.release(slot);
             self.heads[tree].root = EMPTY;
             return;
         }
         let sibling = self.sibling_of(tree, entry | L::LEAF, parent);
-        if ONE && self.lines.are_kept() {
-            let is_left = self.nodes[base + parent as usize].child(false) != sibling;
-            self.remove_from_line(tree, slot, Some((sibling, is_left)));
-        }
         let (grandparent, bounds) = link(self, tree, parent);
         self.set_parent(tree, sibling, grandparent);
         if bounds != NONE {
@@ -298,8 +234,8 @@ impl<L: Layout> Trees<L> {
         self.points.release(slot);
     }
 
-    /// Makes an entry's oldest twin the leaf in its place.
-    fn hand_over(&mut self, tree: usize, entry: u32, parent: u32) {
+    /// Makes an entry's oldest twin the leaf in its place, for the other twins too.
+    pub(crate) fn name_heir(&mut self, tree: usize, entry: u32) -> u32 {
         let base = tree * self.room;
         let own = base + entry as usize;
         let old = L::Idx::new(L::Idx::TWIN | entry);
@@ -313,14 +249,16 @@ impl<L: Layout> Trees<L> {
             self.parents[place] = L::Idx::new(L::Idx::TWIN | leaf);
         }
         let leaf = heir.expect("a leaf of mass above 1 has a twin");
-        if self.lines.are_kept() {
-            let x = self.points.get_one(self.slots[own].get());
-            self.lines.set_leaf(tree, self.lines.rank(tree, key(x)), leaf);
-        }
         let place = base + leaf as usize;
-        self.parents[place] = index(parent);
         self.slots[place] = self.slots[own];
         self.masses[place] = L::Idx::new(self.masses[own].get() - 1);
+        leaf
+    }
+
+    /// Puts an entry's oldest twin in its place.
+    fn hand_over(&mut self, tree: usize, entry: u32, parent: u32) {
+        let leaf = self.name_heir(tree, entry);
+        self.parents[tree * self.room + leaf as usize] = index(parent);
         if parent == NONE {
             self.heads[tree].root = leaf | L::LEAF;
         } else {

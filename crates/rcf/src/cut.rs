@@ -36,7 +36,7 @@ pub(crate) fn cut_at(bounds: Bounds<'_>, point: &[f32], mut offset: f64) -> Cut 
 
 /// `low + offset`, made to part the two: at least `low` and below `high`; never -0.0, whose key is
 /// not that of 0.0.
-fn between(low: f32, high: f32, offset: f64) -> f32 {
+pub(crate) fn between(low: f32, high: f32, offset: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounded back into the gap below")]
     let at = (f64::from(low) + offset) as f32 + 0.0;
     if at < high { at.max(low) } else { high.next_down().max(low) }

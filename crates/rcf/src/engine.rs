@@ -5,10 +5,13 @@ use crate::kernel::Avx2;
 use crate::kernel::{Kernel, Portable, prefetch};
 use crate::layout::{Idx, Large, Layout, Small};
 use crate::level::Level;
+use crate::line_change;
+use crate::line_walk;
 use crate::sampler::{
     Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
     takes_unconditionally,
 };
+use crate::scan::Scan;
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Scratch, Trees, is_twin};
 use crate::walk::{self, BATCH, descend, keys_of, ref_of, score, tree_of};
@@ -34,7 +37,7 @@ pub(crate) use with_trees;
 /// What is compiled once for every level.
 trait Work {
     type Result;
-    fn run<K: Kernel>(self) -> Self::Result;
+    fn run<K: Kernel + Scan>(self) -> Self::Result;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -70,8 +73,11 @@ impl<L: Layout, const ONE: bool> Work for Score<'_, L, ONE> {
     type Result = f64;
 
     #[inline(always)]
-    fn run<K: Kernel>(self) -> f64 {
+    fn run<K: Kernel + Scan>(self) -> f64 {
         let Self { trees, tables, point } = self;
+        if ONE && trees.lines.are_kept() {
+            return line_walk::score_all::<L, K>(trees, tables, point[0]);
+        }
         let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
         let keys = keys_of(point, &mut short, &mut long);
         let needed = if trees.boxless == 1 { 0 } else { 2 * point.len() };
@@ -130,14 +136,14 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
     type Result = f64;
 
     #[inline(always)]
-    fn run<K: Kernel>(self) -> f64 {
-        let Self { trees, present, tables, point, scratch } = self;
-        let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
-        let keys = keys_of(point, &mut short, &mut long);
-        let Present { policy, clock, n_accepted } = present;
-        let mut scratch = Scratch::of(scratch);
+    fn run<K: Kernel + Scan>(self) -> f64 {
+        let Self { trees, mut present, tables, point, scratch } = self;
+        let Present { policy, clock, .. } = &mut present;
         if let Some(factor) = clock.tick(policy) {
             trees.weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            if ONE && trees.lines.are_kept() {
+                line_change::rebase::<L, K>(trees);
+            }
         }
         let n_trees = trees.heads.len();
         if trees.n_full < n_trees {
@@ -145,6 +151,13 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let wanted = (most + 1).min(policy.sample_size) as usize;
             trees.make_room(wanted, policy.sample_size as usize);
         }
+        if ONE && trees.lines.are_kept() {
+            return line_change::learn::<L, K>(trees, &mut present, tables, point[0]);
+        }
+        let Present { policy, clock, n_accepted } = present;
+        let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
+        let keys = keys_of(point, &mut short, &mut long);
+        let mut scratch = Scratch::of(scratch);
         let mut sum = 0.0;
         let mut stored = None;
         for start in (0..n_trees).step_by(BATCH) {

@@ -56,7 +56,7 @@ pub(crate) fn key(x: f32) -> i32 {
 
 /// The number of a key.
 #[inline(always)]
-fn number(key: i32) -> f32 {
+pub(crate) fn number(key: i32) -> f32 {
     f32::from_bits((key ^ ((key >> 31).cast_unsigned() >> 1).cast_signed()).cast_unsigned())
 }
 

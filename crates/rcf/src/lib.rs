@@ -98,6 +98,8 @@ mod kernel;
 mod layout;
 mod level;
 mod line;
+mod line_change;
+mod line_walk;
 mod math;
 mod missing;
 #[cfg(test)]
@@ -108,6 +110,7 @@ mod pool;
 mod random;
 mod rebuild;
 mod sampler;
+mod scan;
 mod scoring;
 mod settings;
 mod shingle;

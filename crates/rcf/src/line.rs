@@ -1,38 +1,64 @@
 //! Trees of one dimension as sorted lists.
 //!
-//! With one dimension the cuts of a tree, sorted, stand one between each two neighbouring leaves,
-//! and a point belongs to the leaf that has as many cuts to its left as lie below the point. So a
-//! binary search over the cuts, a few instructions a step, takes the place of a walk down. The price
-//! is that lists are moved when a leaf comes or goes, which a processor does in a few instructions
-//! too.
+//! With one dimension the cuts of a tree, sorted, stand one in each *gap* between two neighbouring
+//! leaves. A point belongs to the leaf that has as many cuts to its left as lie below the point.
+//! And the depths of the cuts' nodes say all of the tree: the leaves below a node are those between
+//! the nearest gaps to both sides whose nodes are less deep, its box reaches from the first of them
+//! to the last, its parent is the deeper of those two gaps. So there are no nodes, no links and no
+//! boxes. The price is that lists are moved when a leaf comes or goes, which a processor does in a
+//! few instructions.
+//!
+//! Gap `g` is that between the leaves `g` and `g + 1`.
 
-use crate::layout::{Idx, Ref, key};
+use crate::kernel::Portable;
+use crate::layout::{Idx, number};
+use crate::scan::{Scan, WIDTH, after, before, beside};
+
+/// Cuts that are compared at once.
+const BLOCK: usize = 16;
+/// Cuts, values and entries before those of the first tree, and behind those of the last: they are
+/// moved in blocks.
+const MARGIN: usize = BLOCK + 1;
+/// Depths before and behind those of a tree: searches look at blocks of [`WIDTH`], from up to one
+/// gap outside.
+const PAD: usize = WIDTH + 8;
 
 /// The sorted lists of all trees.
 ///
-/// Invariants for each tree, of `n` leaves: `leaves` holds them from the lowest to the highest,
-/// `cuts` the keys of its `n - 1` cuts in rising order, and above them [`i32::MAX`].
+/// Invariants for each tree, of `n` leaves: `values` and `entries` hold them from the lowest to the
+/// highest, `cuts` the keys of its `n - 1` cuts in rising order, and above them [`i32::MAX`],
+/// `pivots` the last of each block of cuts, and above them [`i32::MAX`];
+/// `depths` those of its cuts, the root's being 1, and before and behind them 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<I> {
-    // What each tree has room for, a power of two; 0 where lines are not kept.
+    // What each tree has room for, a multiple of BLOCK; 0 where lines are not kept.
     width: usize,
-    n_leaves: Vec<u32>,
-    cuts: Vec<i32>,
-    leaves: Vec<Leaf<I>>,
+    pub(crate) n_leaves: Vec<u32>,
+    pub(crate) cuts: Vec<i32>,
+    // A multiple of BLOCK for each tree.
+    pivots: Vec<i32>,
+    // Of full samples, the largest of each block of weights, and above them 0.
+    peaks: Vec<f32>,
+    pub(crate) depths: Vec<u16>,
+    pub(crate) values: Vec<f32>,
+    pub(crate) entries: Vec<I>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Leaf<I> {
-    entry: I,
-    depth: I,
-}
-
-/// A stretch of leaves: the first, and the one behind the last.
-pub(crate) type Stretch = std::ops::Range<usize>;
+/// A subtree as its first leaf and its last.
+pub(crate) type Stretch = (usize, usize);
 
 impl<I: Idx> Lines<I> {
     pub(crate) fn new() -> Self {
-        Self { width: 0, n_leaves: Vec::new(), cuts: Vec::new(), leaves: Vec::new() }
+        Self {
+            width: 0,
+            n_leaves: Vec::new(),
+            cuts: Vec::new(),
+            pivots: Vec::new(),
+            peaks: Vec::new(),
+            depths: Vec::new(),
+            values: Vec::new(),
+            entries: Vec::new(),
+        }
     }
 
     /// Whether there are any.
@@ -43,114 +69,392 @@ impl<I: Idx> Lines<I> {
 
     /// Gives every tree room for so many leaves.
     pub(crate) fn make_room(&mut self, n_trees: usize, n_leaves: usize) {
-        let width = n_leaves.next_power_of_two();
+        let (old, new) = (self.width, n_leaves.next_multiple_of(BLOCK));
         self.n_leaves.resize(n_trees, 0);
-        crate::trees::spread(&mut self.cuts, n_trees, self.width, width, i32::MAX);
-        let leaf = Leaf { entry: I::NONE, depth: I::new(0) };
-        crate::trees::spread(&mut self.leaves, n_trees, self.width, width, leaf);
-        self.width = width;
+        widen(&mut self.cuts, n_trees, old, new, i32::MAX);
+        widen(&mut self.values, n_trees, old, new, 0.0);
+        widen(&mut self.entries, n_trees, old, new, I::NONE);
+        let mut depths = vec![0; n_trees * (new + PAD) + PAD];
+        if old > 0 {
+            for tree in 0..n_trees {
+                let from = tree * (old + PAD) + PAD;
+                let to = tree * (new + PAD) + PAD;
+                depths[to..to + old].copy_from_slice(&self.depths[from..from + old]);
+            }
+        }
+        self.depths = depths;
+        self.width = new;
+        self.pivots = vec![i32::MAX; n_trees * self.n_pivots()];
+        self.peaks = vec![0.0; n_trees * self.n_pivots()];
+        for tree in 0..n_trees {
+            self.set_pivots(tree, 0, new - 1);
+        }
+    }
+
+    /// Room for the pivots of a tree.
+    #[inline(always)]
+    fn n_pivots(&self) -> usize {
+        (self.width / BLOCK).next_multiple_of(BLOCK)
+    }
+
+    /// Takes the pivots from those cuts over that stand between two gaps.
+    #[inline(always)]
+    fn set_pivots(&mut self, tree: usize, start: usize, end: usize) {
+        let first = self.first_value(tree) + BLOCK - 1;
+        let first_pivot = tree * self.n_pivots();
+        for block in start / BLOCK..=end / BLOCK {
+            self.pivots[first_pivot + block] = self.cuts[first + block * BLOCK];
+        }
+    }
+
+    /// Takes over all weights of a full sample.
+    pub(crate) fn set_peaks<K: Scan>(&mut self, tree: usize, weights: &[f32]) {
+        for entry in (0..weights.len()).step_by(BLOCK) {
+            self.set_peak::<K>(tree, weights, entry);
+        }
+    }
+
+    /// Takes over the weight of one entry of a full sample.
+    #[inline(always)]
+    pub(crate) fn set_peak<K: Scan>(&mut self, tree: usize, weights: &[f32], entry: usize) {
+        let block = entry / BLOCK;
+        let weights = weights_of(weights, block);
+        let n_peaks = self.n_pivots();
+        self.peaks[tree * n_peaks + block] = weights[largest_of::<K>(weights)];
+    }
+
+    /// The entry of the largest weight of a full sample, the first where several are equal.
+    #[inline(always)]
+    pub(crate) fn largest<K: Scan>(&self, tree: usize, weights: &[f32]) -> usize {
+        let n_peaks = self.n_pivots();
+        let block = largest_of::<K>(&self.peaks[tree * n_peaks..][..n_peaks]);
+        block * BLOCK + largest_of::<K>(weights_of(weights, block))
+    }
+
+    /// Where the depth of a tree's first gap stands.
+    #[inline(always)]
+    pub(crate) fn first_depth(&self, tree: usize) -> usize {
+        tree * (self.width + PAD) + PAD
+    }
+
+    /// Where the first number, the first cut and the first entry of a tree stand.
+    #[inline(always)]
+    pub(crate) fn first_value(&self, tree: usize) -> usize {
+        tree * self.width + MARGIN
     }
 
     /// The rank of the leaf that a tree's cuts lead a number to, by its key.
     #[inline(always)]
     pub(crate) fn rank(&self, tree: usize, key: i32) -> usize {
-        let cuts = &self.cuts[tree * self.width..][..self.width];
-        let mut rank = 0;
-        // Without branches, each of which would be mispredicted every other time.
-        for bit in (0..self.width.trailing_zeros()).rev() {
-            rank += usize::from(cuts[rank + (1 << bit) - 1] < key) << bit;
+        let n_pivots = self.n_pivots();
+        let pivots = &self.pivots[tree * n_pivots..][..n_pivots];
+        let block = match pivots.try_into() {
+            Ok(pivots) => n_below(pivots, key),
+            Err(_) => pivots.partition_point(|pivot| *pivot < key),
+        };
+        let cuts = &self.cuts[self.first_value(tree) + block * BLOCK..];
+        block * BLOCK + n_below(cuts.first_chunk().expect("the margin"), key)
+    }
+
+    /// The number of the leaf at a rank.
+    #[inline(always)]
+    pub(crate) fn value(&self, tree: usize, rank: usize) -> f32 {
+        self.values[self.first_value(tree) + rank]
+    }
+
+    /// Names another entry for the leaf at a rank.
+    pub(crate) fn set_entry(&mut self, tree: usize, rank: usize, entry: u32) {
+        let first = self.first_value(tree);
+        self.entries[first + rank] = I::new(entry);
+    }
+
+    /// The same as a list of one.
+    pub(crate) fn numbers(&self, tree: usize, rank: usize) -> &[f32] {
+        &self.values[self.first_value(tree) + rank..][..1]
+    }
+
+    /// The depth of a gap's node, the root's being 1.
+    pub(crate) fn depth(&self, tree: usize, gap: usize) -> u16 {
+        self.depths[self.first_depth(tree) + gap]
+    }
+
+    /// The entry of the leaf at a rank.
+    #[inline(always)]
+    pub(crate) fn entry(&self, tree: usize, rank: usize) -> u32 {
+        self.entries[self.first_value(tree) + rank].get()
+    }
+
+    /// The cut in a gap.
+    pub(crate) fn cut(&self, tree: usize, gap: usize) -> f32 {
+        number(self.cuts[self.first_value(tree) + gap])
+    }
+
+    /// The depths of the gaps before and behind a leaf; the higher is the depth of the leaf, the
+    /// root's being 0.
+    #[inline(always)]
+    pub(crate) fn depths_beside(&self, tree: usize, rank: usize) -> (u16, u16) {
+        let at = self.first_depth(tree) + rank;
+        (self.depths[at - 1], self.depths[at])
+    }
+
+    /// The leaves below the node of a gap.
+    pub(crate) fn stretch(&self, tree: usize, gap: usize) -> Stretch {
+        let first = self.first_depth(tree);
+        let depth = self.depths[first + gap];
+        let start = before::<Portable>(&self.depths, first + gap, depth) + 1 - first;
+        let end = after::<Portable>(&self.depths, first + gap, depth) - first;
+        (start, end)
+    }
+
+    /// The gap of the node right above a stretch; none above the root.
+    pub(crate) fn above(&self, tree: usize, (start, end): Stretch) -> Option<usize> {
+        let first = self.first_depth(tree);
+        let (left, right) = (self.depths[first + start - 1], self.depths[first + end]);
+        if left == 0 && right == 0 {
+            return None;
         }
-        rank
+        Some(if left > right { start - 1 } else { end })
     }
 
-    /// The leaf at a rank, as its entry, and its depth.
-    #[inline(always)]
-    pub(crate) fn leaf(&self, tree: usize, rank: usize) -> (Ref, u32) {
-        let leaf = self.leaves[tree * self.width + rank];
-        (leaf.entry.get(), leaf.depth.get())
+    /// The gap of the node right above a stretch's leaves; none where it is a single leaf.
+    pub(crate) fn root_of(&self, tree: usize, (start, end): Stretch) -> Option<usize> {
+        let first = self.first_depth(tree);
+        (start..end).min_by_key(|gap| self.depths[first + gap])
     }
 
-    pub(crate) fn set_leaf(&mut self, tree: usize, rank: usize, leaf: Ref) {
-        self.leaves[tree * self.width + rank].entry = I::new(leaf);
+    /// The stretches to the left and right of a node's cut.
+    pub(crate) fn children(&self, tree: usize, gap: usize) -> [Stretch; 2] {
+        let (start, end) = self.stretch(tree, gap);
+        [(start, gap), (gap + 1, end)]
     }
 
-    /// Puts a leaf at a rank, beside a subtree that gets one level deeper; the new leaf gets to the
-    /// same depth as the subtree's root.
-    #[inline(always)]
-    pub(crate) fn insert(
-        &mut self,
-        tree: usize,
-        rank: usize,
-        leaf: Ref,
-        depth: u32,
-        cut: Option<(usize, f32)>,
-        beside: Stretch,
-    ) {
+    /// Puts a leaf behind all others, and between the two a cut with its depth. For new trees, which
+    /// are built from left to right.
+    pub(crate) fn push(&mut self, tree: usize, value: f32, entry: u32, cut: Option<(i32, u16)>) {
         let n_leaves = self.n_leaves[tree] as usize;
-        let start = tree * self.width;
-        let leaves = &mut self.leaves[start..=start + n_leaves];
-        for leaf in &mut leaves[beside] {
-            leaf.depth = I::new(leaf.depth.get() + 1);
-        }
-        leaves.copy_within(rank..n_leaves, rank + 1);
-        leaves[rank] = Leaf { entry: I::new(leaf), depth: I::new(depth) };
-        if let Some((gap, cut)) = cut {
-            let cuts = &mut self.cuts[start..start + n_leaves];
-            cuts.copy_within(gap..n_leaves - 1, gap + 1);
-            cuts[gap] = key(cut);
+        let base = self.first_value(tree);
+        self.values[base + n_leaves] = value;
+        self.entries[base + n_leaves] = I::new(entry);
+        if let Some((key, depth)) = cut {
+            self.cuts[base + n_leaves - 1] = key;
+            let first = self.first_depth(tree);
+            self.depths[first + n_leaves - 1] = depth;
+            self.set_pivots(tree, n_leaves - 1, n_leaves - 1);
         }
         self.n_leaves[tree] += 1;
     }
 
-    /// Takes the leaf at a rank away, and the cut that parted it from its sibling, a subtree that
-    /// gets one level less deep.
-    #[inline(always)]
-    pub(crate) fn remove(
-        &mut self,
-        tree: usize,
-        rank: usize,
-        gap: Option<usize>,
-        sibling: Stretch,
-    ) {
-        let n_leaves = self.n_leaves[tree] as usize;
-        let start = tree * self.width;
-        let leaves = &mut self.leaves[start..start + n_leaves];
-        for leaf in &mut leaves[sibling] {
-            leaf.depth = I::new(leaf.depth.get() - 1);
-        }
-        leaves.copy_within(rank + 1.., rank);
-        if let Some(gap) = gap {
-            let cuts = &mut self.cuts[start..start + n_leaves - 1];
-            cuts.copy_within(gap + 1.., gap);
-            cuts[n_leaves - 2] = i32::MAX;
-        }
-        self.n_leaves[tree] -= 1;
-    }
-
     pub(crate) fn size_bytes(&self) -> usize {
         self.n_leaves.capacity() * size_of::<u32>()
-            + self.cuts.capacity() * size_of::<i32>()
-            + self.leaves.capacity() * size_of::<Leaf<I>>()
+            + (self.cuts.capacity() + self.pivots.capacity()) * size_of::<i32>()
+            + self.peaks.capacity() * size_of::<f32>()
+            + self.depths.capacity() * size_of::<u16>()
+            + self.values.capacity() * size_of::<f32>()
+            + self.entries.capacity() * size_of::<I>()
     }
+}
+
+/// A leaf and a gap that were taken out of a line, and still stand there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hole {
+    pub(crate) leaf: usize,
+    pub(crate) gap: usize,
+}
+
+/// The depth of a gap without a cut: no search finds it.
+const NO_CUT: u16 = u16::MAX;
+
+impl<I: Idx> Lines<I> {
+    /// The hole of a line that nothing was taken out of.
+    #[inline(always)]
+    pub(crate) fn no_hole(&self, tree: usize) -> Hole {
+        let n_leaves = self.n_leaves[tree] as usize;
+        Hole { leaf: n_leaves, gap: n_leaves.saturating_sub(1) }
+    }
+
+    /// Takes the leaf at a rank out. The hole is to be moved or closed before anything else.
+    #[inline(always)]
+    pub(crate) fn remove<K: Scan>(&mut self, tree: usize, rank: usize) -> Hole {
+        let n_leaves = self.n_leaves[tree] as usize;
+        self.n_leaves[tree] -= 1;
+        if n_leaves == 1 {
+            return Hole { leaf: 0, gap: 0 };
+        }
+        let (left, right) = self.depths_beside(tree, rank);
+        let is_last = left > right;
+        let gap = rank - usize::from(is_last);
+        // The sibling gets one level less deep.
+        let at = self.first_depth(tree) + gap;
+        let other = beside::<K>(&self.depths, at, left.max(right), !is_last);
+        add(&mut self.depths, at.min(other) + 1, at.max(other), u16::MAX);
+        Hole { leaf: rank, gap }
+    }
+
+    /// Moves a hole to before or behind the leaf at a rank of those that are left, and puts a new
+    /// leaf into it. The cut is still to be set.
+    #[inline(always)]
+    pub(crate) fn move_hole(
+        &mut self,
+        tree: usize,
+        hole: Hole,
+        (rank, is_right): (usize, bool),
+        value: f32,
+        entry: u32,
+    ) {
+        self.n_leaves[tree] += 1;
+        let first = self.first_value(tree);
+        let (from, to) = (first + hole.leaf, first + rank + usize::from(is_right));
+        relocate(&mut self.values, from, to, value);
+        relocate(&mut self.entries, from, to, I::new(entry));
+        relocate(&mut self.cuts, first + hole.gap, first + rank, i32::MAX);
+        let first = self.first_depth(tree);
+        relocate(&mut self.depths, first + hole.gap, first + rank, NO_CUT);
+    }
+
+    /// Sets the cut of the gap that a hole, which was at the gap `old`, was moved to. The new leaf's
+    /// sibling, which reaches from the gap to the leaf `far`, gets one level deeper.
+    #[inline(always)]
+    pub(crate) fn set_cut(
+        &mut self,
+        tree: usize,
+        (old, gap): (usize, usize),
+        far: usize,
+        key: i32,
+        depth: u16,
+    ) {
+        let first = self.first_value(tree);
+        self.cuts[first + gap] = key;
+        self.set_pivots(tree, old.min(gap), old.max(gap));
+        let first = self.first_depth(tree);
+        self.depths[first + gap] = depth;
+        let (start, end) = if far <= gap { (far, gap) } else { (gap + 1, far) };
+        add(&mut self.depths, first + start, first + end, 1);
+    }
+
+    /// Closes a hole.
+    pub(crate) fn close(&mut self, tree: usize, hole: Hole) {
+        let n_leaves = self.n_leaves[tree] as usize;
+        let first = self.first_value(tree);
+        relocate(&mut self.values, first + hole.leaf, first + n_leaves, 0.0);
+        relocate(&mut self.entries, first + hole.leaf, first + n_leaves, I::NONE);
+        if n_leaves > 0 {
+            relocate(&mut self.cuts, first + hole.gap, first + n_leaves - 1, i32::MAX);
+            self.set_pivots(tree, hole.gap, n_leaves - 1);
+            let first = self.first_depth(tree);
+            relocate(&mut self.depths, first + hole.gap, first + n_leaves - 1, 0);
+        }
+    }
+}
+
+/// A block of weights; the last one may be shorter.
+#[inline(always)]
+fn weights_of(weights: &[f32], block: usize) -> &[f32] {
+    let weights = &weights[block * BLOCK..];
+    &weights[..weights.len().min(BLOCK)]
+}
+
+/// The place of the largest of some weights, the first where several are equal.
+#[inline(always)]
+fn largest_of<K: Scan>(weights: &[f32]) -> usize {
+    let Ok(weights) = <&[f32; BLOCK]>::try_from(weights) else {
+        return crate::sampler::largest(weights) as usize;
+    };
+    K::largest(weights)
+}
+
+/// How many of a block of cuts lie below a number.
+#[inline(always)]
+fn n_below(cuts: &[i32; BLOCK], key: i32) -> usize {
+    let mut n_below = 0_u32;
+    for cut in cuts {
+        n_below += u32::from(*cut < key);
+    }
+    n_below as usize
+}
+
+/// Adds to the depths from a place to another.
+#[inline(always)]
+fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
+    // In blocks, without an own way for what is left: most stretches are short.
+    while start < end {
+        let block: &mut [u16; WIDTH] = depths[start..].first_chunk_mut().expect("the padding");
+        #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
+        let n_left = (end - start).min(WIDTH) as u16;
+        for (lane, depth) in (0..).zip(block) {
+            *depth = depth.wrapping_add(if lane < n_left { more } else { 0 });
+        }
+        start += WIDTH;
+    }
+}
+
+/// Takes an element out of a list and puts another in elsewhere.
+#[inline(always)]
+fn relocate<T: Copy>(list: &mut [T], from: usize, to: usize, new: T) {
+    // In blocks, as a call that copies any number of bytes takes longer; what the last of them
+    // overwrites is put back.
+    if from < to {
+        let kept: [T; BLOCK] = *block(list, to + 1);
+        for at in (from..to).step_by(BLOCK) {
+            *block(list, at) = *block(list, at + 1);
+        }
+        *block(list, to + 1) = kept;
+    } else {
+        let kept: [T; BLOCK] = *block(list, to - BLOCK);
+        let mut at = from;
+        while at > to {
+            *block(list, at - BLOCK + 1) = *block(list, at - BLOCK);
+            at = at.saturating_sub(BLOCK);
+        }
+        *block(list, to - BLOCK) = kept;
+    }
+    list[to] = new;
+}
+
+#[inline(always)]
+fn block<T>(list: &mut [T], at: usize) -> &mut [T; BLOCK] {
+    list[at..].first_chunk_mut().expect("the margins")
+}
+
+/// Gives every tree's part of a list with margins more room.
+fn widen<T: Copy>(list: &mut Vec<T>, n_trees: usize, old: usize, new: usize, empty: T) {
+    let mut wide = Vec::with_capacity(n_trees * new + 2 * MARGIN);
+    wide.resize(MARGIN, empty);
+    for tree in 0..n_trees {
+        let start = MARGIN + tree * old;
+        if old > 0 {
+            wide.extend_from_slice(&list[start..start + old]);
+        }
+        wide.resize(MARGIN + (tree + 1) * new, empty);
+    }
+    wide.resize(2 * MARGIN + n_trees * new, empty);
+    *list = wide;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::key;
 
     #[test]
     fn leaves_are_found_between_the_cuts() {
         let mut lines = Lines::<u16>::new();
-        lines.make_room(2, 4);
-        lines.insert(1, 0, 7, 0, None, 0..0);
-        // 7 | 3 with the cut at 1, then 7 | 3 | 5 with the cut at 2.
-        lines.insert(1, 1, 3, 1, Some((0, 1.0)), 0..1);
-        lines.insert(1, 2, 5, 1, Some((1, 2.0)), 0..2);
-        let found = |lines: &Lines<u16>, x: f32| lines.leaf(1, lines.rank(1, key(x)));
+        lines.make_room(2, 3);
+        // 0.5 | 1.5 | 2.5, the second cut being the root.
+        lines.push(1, 0.5, 7, None);
+        lines.push(1, 1.5, 3, Some((key(1.0), 2)));
+        lines.push(1, 2.5, 5, Some((key(2.0), 1)));
+        let found = |lines: &Lines<u16>, x: f32| {
+            let rank = lines.rank(1, key(x));
+            let (left, right) = lines.depths_beside(1, rank);
+            (lines.entry(1, rank), left.max(right))
+        };
         assert_eq!(found(&lines, -9.0), (7, 2));
         assert_eq!((found(&lines, 1.0), found(&lines, 1.5)), ((7, 2), (3, 2)));
         assert_eq!(found(&lines, 2.1), (5, 1));
-        lines.remove(1, 1, Some(0), 0..1);
+        assert_eq!((lines.stretch(1, 0), lines.stretch(1, 1)), ((0, 1), (0, 2)));
+        assert_eq!((lines.above(1, (0, 1)), lines.above(1, (0, 2))), (Some(1), None));
+        let hole = lines.remove::<Portable>(1, 1);
+        lines.close(1, hole);
         assert_eq!((found(&lines, 2.0), found(&lines, 2.1)), ((7, 1), (5, 1)));
     }
 }

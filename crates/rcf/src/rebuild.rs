@@ -1,7 +1,7 @@
 //! A tree as a list of its nodes and leaves in preorder, and back.
 
 use crate::kernel::Portable;
-use crate::layout::{Idx, Layout, Node, Ref};
+use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::sampler::largest;
 use crate::trees::{EMPTY, NONE, Scratch, Trees, index, is_twin};
 
@@ -29,6 +29,9 @@ impl<L: Layout> Trees<L> {
             let parent = self.parents[base + entry as usize];
             let leaf = if is_twin(parent) { parent.get() & !L::Idx::TWIN } else { entry };
             holders[leaf as usize].push(entry);
+        }
+        if self.lines.are_kept() {
+            return self.line_in_preorder(tree, holders);
         }
         let mut parts = Vec::with_capacity(2 * n_entries as usize);
         let root = self.heads[tree].root;
@@ -66,6 +69,10 @@ impl<L: Layout> Trees<L> {
         self.n_full += usize::from(n_entries == sample_size);
         if n_entries > 0 {
             self.heads[tree].largest = largest(weights);
+        }
+        if self.lines.are_kept() {
+            self.lines.set_peaks::<Portable>(tree, weights);
+            return self.rebuild_line(tree, parts);
         }
         // Nodes that still wait for a child, with whether it is the right one.
         let mut open: Vec<(Ref, bool)> = Vec::new();
@@ -124,30 +131,64 @@ impl<L: Layout> Trees<L> {
                 return false;
             }
         }
-        if self.lines.are_kept() {
-            self.fill_line(tree);
-        }
         true
     }
 
-    /// Puts the leaves of a new tree into its line.
-    fn fill_line(&mut self, tree: usize) {
-        let mut open = vec![(self.heads[tree].root, 0, None)];
-        if self.heads[tree].root == EMPTY {
-            return;
-        }
-        let mut n_leaves = 0;
-        // From the lowest leaf to the highest; with each the cut to its left.
-        while let Some((at, depth, cut)) = open.pop() {
-            if Self::is_leaf(at) {
-                let cut = cut.map(|cut| (n_leaves - 1, cut));
-                self.lines.insert(tree, n_leaves, at & !L::LEAF, depth, cut, 0..0);
-                n_leaves += 1;
+    /// [`Trees::preorder`] of a line, by the entries that each leaf holds.
+    fn line_in_preorder(&self, tree: usize, mut holders: Vec<Vec<u32>>) -> Vec<Part> {
+        let lines = &self.lines;
+        let mut parts = Vec::with_capacity(2 * holders.len());
+        let n_leaves = lines.n_leaves[tree] as usize;
+        let mut open = if n_leaves > 0 { vec![(0, n_leaves - 1)] } else { Vec::new() };
+        while let Some(stretch) = open.pop() {
+            if let Some(gap) = lines.root_of(tree, stretch) {
+                parts.push(Part::Node { dim: 0, cut: lines.cut(tree, gap) });
+                open.extend([(gap + 1, stretch.1), (stretch.0, gap)]);
             } else {
-                let node = self.nodes[self.place(tree, at)];
-                open.push((node.child(true), depth + 1, Some(node.cut())));
-                open.push((node.child(false), depth + 1, cut));
+                let entry = lines.entry(tree, stretch.0) as usize;
+                let entries = std::mem::take(&mut holders[entry]);
+                let slot = self.slots[tree * self.room + entry].get();
+                parts.push(Part::Leaf { slot, entries });
             }
         }
+        parts
+    }
+
+    /// Builds an empty line from the parts of its tree.
+    fn rebuild_line(&mut self, tree: usize, parts: &[Part]) -> bool {
+        let base = tree * self.room;
+        // Of what still waits for its root: the depth, and the cut to its left.
+        let mut open = vec![(1, None)];
+        for part in parts {
+            let Some((depth, cut)) = open.pop() else { return false };
+            match part {
+                Part::Node { cut: own, .. } => {
+                    let Some(below) = u16::checked_add(depth, 1) else { return false };
+                    open.push((below, Some((key(*own), depth))));
+                    open.push((below, cut));
+                }
+                Part::Leaf { slot, entries } => {
+                    let Some((first, twins)) = entries.split_first() else { return false };
+                    let Some(mass) = u32::try_from(entries.len()).ok() else { return false };
+                    let value = self.points.get_one(*slot);
+                    if let Some((cut, _)) = cut {
+                        let rank = self.lines.n_leaves[tree] as usize - 1;
+                        let before = self.lines.value(tree, rank);
+                        if key(before) > cut || cut >= key(value) {
+                            return false;
+                        }
+                    }
+                    self.lines.push(tree, value, *first, cut);
+                    let place = base + *first as usize;
+                    self.parents[place] = L::Idx::NONE;
+                    self.slots[place] = L::Idx::new(*slot);
+                    self.masses[place] = L::Idx::new(mass);
+                    for twin in twins {
+                        self.parents[base + *twin as usize] = L::Idx::new(L::Idx::TWIN | first);
+                    }
+                }
+            }
+        }
+        open.is_empty() || parts.is_empty()
     }
 }

@@ -74,14 +74,14 @@ pub(crate) struct Trees<L: Layout> {
     pub(crate) next: Vec<u64>,
     pub(crate) nodes: Vec<L::Node>,
     pub(crate) links: Vec<Link<L::Idx>>,
-    /// Of each entry: its leaf's parent, or its twin.
+    /// Of each entry: its leaf's parent, or its twin. Of entries of lines only the latter.
     pub(crate) parents: Vec<L::Idx>,
     /// Of each leaf.
     pub(crate) slots: Vec<L::Idx>,
     pub(crate) masses: Vec<L::Idx>,
     pub(crate) weights: Vec<f32>,
     pub(crate) boxes: BoxStore,
-    /// Of trees of one dimension with all boxes.
+    /// Of trees of one dimension with all boxes, which have neither nodes nor links nor boxes.
     pub(crate) lines: Lines<L::Idx>,
     pub(crate) points: PointStore,
 }
@@ -124,15 +124,16 @@ impl<L: Layout> Trees<L> {
         let room = (2 * self.room).max(n_entries).max(8).min(sample_size);
         let link = Link { parent: L::Idx::NONE, bounds: L::Idx::NONE };
         let n_trees = self.heads.len();
-        spread(&mut self.nodes, n_trees, self.room, room, L::Node::EMPTY);
-        spread(&mut self.links, n_trees, self.room, room, link);
+        if self.points.padded_len() == 1 && self.boxless == 1 {
+            self.lines.make_room(n_trees, room);
+        } else {
+            spread(&mut self.nodes, n_trees, self.room, room, L::Node::EMPTY);
+            spread(&mut self.links, n_trees, self.room, room, link);
+        }
         spread(&mut self.parents, n_trees, self.room, room, L::Idx::NONE);
         spread(&mut self.slots, n_trees, self.room, room, L::Idx::NONE);
         spread(&mut self.masses, n_trees, self.room, room, L::Idx::new(0));
         spread(&mut self.weights, n_trees, self.room, room, 0.0);
-        if self.points.padded_len() == 1 && self.boxless == 1 {
-            self.lines.make_room(n_trees, room);
-        }
         self.room = room;
     }
 

@@ -3,7 +3,8 @@
 //! Scores and updates know the lists that trees are packed in; everything else asks here.
 
 use crate::boxes::Bounds;
-use crate::layout::{Idx, Layout, Node, Ref};
+use crate::layout::{Idx, Layout, Node, Ref, key};
+use crate::line::{Lines, Stretch};
 use crate::trees::{EMPTY, NONE, Trees, is_twin};
 
 /// One tree of a forest.
@@ -33,28 +34,65 @@ impl<'a, L: Layout> TreeView<'a, L> {
 
     /// The leaf that the cuts lead a point to; none in an empty tree.
     pub(crate) fn leaf_of(self, point: &[f32]) -> Option<Ref> {
+        if let Some(lines) = self.lines() {
+            let is_empty = lines.n_leaves[self.tree] == 0;
+            return (!is_empty).then(|| leaf::<L>(lines.rank(self.tree, key(point[0]))));
+        }
         let is_empty = self.trees.heads[self.tree].root == EMPTY;
         (!is_empty).then(|| self.trees.descend(self.tree, point))
     }
 
+    /// Where the trees are lines, a node is its gap and a leaf its rank.
+    fn lines(self) -> Option<&'a Lines<L::Idx>> {
+        Some(&self.trees.lines).filter(|lines| lines.are_kept())
+    }
+
     pub(crate) fn leaf_point(self, leaf: Ref) -> &'a [f32] {
-        self.trees.leaf_point(self.tree, leaf)
+        match self.lines() {
+            Some(lines) => lines.numbers(self.tree, (leaf & !L::LEAF) as usize),
+            None => self.trees.leaf_point(self.tree, leaf),
+        }
     }
 
     pub(crate) fn leaf_mass(self, leaf: Ref) -> u32 {
-        self.trees.masses[self.trees.place(self.tree, leaf)].get()
+        let entry = match self.lines() {
+            Some(lines) => lines.entry(self.tree, (leaf & !L::LEAF) as usize),
+            None => leaf,
+        };
+        self.trees.masses[self.trees.place(self.tree, entry)].get()
     }
 
     pub(crate) fn depth(self, at: Ref) -> u32 {
-        self.trees.depth(self.tree, at)
+        match self.lines() {
+            Some(lines) => {
+                let above = lines.above(self.tree, self.stretch(lines, at));
+                above.map_or(0, |gap| lines.depth(self.tree, gap).into())
+            }
+            None => self.trees.depth(self.tree, at),
+        }
     }
 
     pub(crate) fn parent_of(self, at: Ref) -> Option<Ref> {
-        Some(self.trees.parent_of(self.tree, at)).filter(|parent| *parent != NONE)
+        match self.lines() {
+            Some(lines) => lines.above(self.tree, self.stretch(lines, at)).map(node),
+            None => Some(self.trees.parent_of(self.tree, at)).filter(|parent| *parent != NONE),
+        }
     }
 
     pub(crate) fn sibling_of(self, at: Ref, parent: Ref) -> Ref {
-        self.trees.sibling_of(self.tree, at, parent)
+        let Some(lines) = self.lines() else {
+            return self.trees.sibling_of(self.tree, at, parent);
+        };
+        let [left, right] = lines.children(self.tree, parent as usize);
+        let is_left = self.stretch(lines, at) == left;
+        let sibling = if is_left { right } else { left };
+        lines.root_of(self.tree, sibling).map_or(leaf::<L>(sibling.0), node)
+    }
+
+    /// The leaves below a node or leaf of a line.
+    fn stretch(self, lines: &Lines<L::Idx>, at: Ref) -> Stretch {
+        let place = (at & !L::LEAF) as usize;
+        if Trees::<L>::is_leaf(at) { (place, place) } else { lines.stretch(self.tree, place) }
     }
 
     /// The box of a node or leaf, perhaps put together in `scratch`: twice a padded point.
@@ -62,13 +100,19 @@ impl<'a, L: Layout> TreeView<'a, L> {
     where
         'a: 'b,
     {
-        self.trees.bounds(self.tree, at, scratch)
+        let Some(lines) = self.lines() else { return self.trees.bounds(self.tree, at, scratch) };
+        let (start, end) = self.stretch(lines, at);
+        Bounds { min: lines.numbers(self.tree, start), max: lines.numbers(self.tree, end) }
     }
 
     /// The points of the sample below a node or leaf.
     ///
     /// Cost: a visit of every node below.
     pub(crate) fn mass_below(self, at: Ref) -> u32 {
+        if let Some(lines) = self.lines() {
+            let (start, end) = self.stretch(lines, at);
+            return (start..=end).map(|rank| self.leaf_mass(leaf::<L>(rank))).sum();
+        }
         let mut mass = 0;
         let mut open = vec![at];
         while let Some(at) = open.pop() {
@@ -89,4 +133,14 @@ impl<'a, L: Layout> TreeView<'a, L> {
             .filter(move |place| !is_twin(self.trees.parents[*place]))
             .map(move |place| (self.trees.slots[place].get(), self.trees.masses[place].get()))
     }
+}
+
+/// A node of a line.
+fn node(gap: usize) -> Ref {
+    Ref::try_from(gap).expect("a sample has at most 65 536 points")
+}
+
+/// A leaf of a line.
+fn leaf<L: Layout>(rank: usize) -> Ref {
+    node(rank) | L::LEAF
 }

@@ -66,17 +66,6 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
     keys: &[i32],
 ) -> Found {
     let mut found = Found { n: 0, leaves: [0; BATCH], depths: [0; BATCH] };
-    if ONE && trees.lines.are_kept() {
-        for tree in batch {
-            if trees.heads[tree].root != EMPTY {
-                let (leaf, depth) = trees.lines.leaf(tree, trees.lines.rank(tree, keys[0]));
-                found.leaves[found.n & WRAP] = place(tree, leaf | L::LEAF);
-                found.depths[found.n & WRAP] = depth;
-                found.n += 1;
-            }
-        }
-        return found;
-    }
     let mut going = [0; BATCH];
     let mut n_going = 0;
     for tree in batch {
@@ -112,16 +101,6 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
             found.n += is_leaf;
         }
         n_going = n_left;
-    }
-    if ONE {
-        // In the order of the trees, as lines find them: a sum of scores depends on it.
-        let n = found.n;
-        let mut order: [usize; BATCH] = std::array::from_fn(|lane| lane);
-        order[..n].sort_unstable_by_key(|lane| found.leaves[*lane]);
-        let (leaves, depths) = (found.leaves, found.depths);
-        for (to, from) in order[..n].iter().enumerate() {
-            (found.leaves[to], found.depths[to]) = (leaves[*from], depths[*from]);
-        }
     }
     found
 }
@@ -188,6 +167,14 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
     scratch: &mut [f32],
 ) -> f64 {
     let mut sum = 0.0;
+    let mut of_trees = [0.0; BATCH];
+    let mut add = |tree: usize, score: f64| {
+        if ONE {
+            of_trees[tree & WRAP] = score;
+        } else {
+            sum += score;
+        }
+    };
     let mut going = [0; BATCH];
     let mut values = [0.0; BATCH];
     let mut depths = [0; BATCH];
@@ -214,9 +201,9 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             // The boxes above hold the point: nothing parts it before the leaf.
             let leaf_mass = trees.masses[place].get();
             let value = Tables::damp(leaf_mass, mass) * tables.seen(depth, leaf_mass);
-            sum += value * tables.log2_1p(mass);
+            add(tree, value * tables.log2_1p(mass));
         } else if parent == L::Idx::NONE {
-            sum += value * tables.log2_1p(mass);
+            add(tree, value * tables.log2_1p(mass));
         } else {
             going[n_going & WRAP] = (at & !0xffff_ffff) | u64::from(parent.get());
             links[n_going & WRAP] = look_ahead::<L, ONE>(trees, tree, parent);
@@ -249,9 +236,21 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
         n_going = n_left;
     }
     for (value, tree) in ended[..n_ended].iter().zip(&ended_in) {
-        sum += value * tables.log2_1p(trees.heads[*tree].n_entries);
+        add(*tree, value * tables.log2_1p(trees.heads[*tree].n_entries));
     }
-    sum
+    if ONE { sum_of_trees(&of_trees) } else { sum }
+}
+
+/// The sum of the scores in a batch of trees of one dimension, in one order.
+#[inline(always)]
+pub(crate) fn sum_of_trees(scores: &[f64; BATCH]) -> f64 {
+    let mut lanes = [0.0; 4];
+    for scores in scores.as_chunks::<4>().0 {
+        for lane in 0..4 {
+            lanes[lane] += scores[lane];
+        }
+    }
+    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
 }
 
 /// The link of a node that will be visited soon; its box is asked for.
