@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rcf", &[]),
     ("eddy-record", &[]),
     ("eddy-detect", &["rcf", "eddy-record"]),
+    ("eddy-sql", &["rcf", "eddy-record", "eddy-detect"]),
     ("eddy-stream", &["eddy-record"]),
     ("eddy-aws", &["eddy-stream"]),
     ("eddy-kinesis", &["eddy-aws", "eddy-record", "eddy-stream"]),
@@ -30,6 +31,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-record",
             "eddy-sensors",
             "eddy-sinks",
+            "eddy-sql",
             "eddy-stream",
         ],
     ),
@@ -43,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-index",
             "eddy-pipeline",
             "eddy-record",
+            "eddy-sql",
             "eddy-stream",
             "rcf",
         ],
@@ -51,7 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that neither do I/O nor read a clock: what their sources may not name.
-const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect"];
+const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect", "eddy-sql"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 /// The one file of a pure crate that starts threads: its results do not depend on them.

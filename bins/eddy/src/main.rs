@@ -8,6 +8,8 @@ mod embedded;
 mod run;
 mod score;
 mod serve;
+#[cfg(feature = "sql")]
+mod sql;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -37,9 +39,9 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run a pipeline by a settings file
+    /// Run a pipeline by a settings file, or an SQL application
     Run(run::RunArgs),
-    /// Say whether a settings file can be used, and what is wrong with it
+    /// Say whether a settings file or an SQL application can be used, and what is wrong with it
     Check(run::CheckArgs),
     /// Score CSV or NDJSON from standard input
     Score(score::ScoreArgs),

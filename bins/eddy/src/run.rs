@@ -1,4 +1,4 @@
-//! `eddy run SETTINGS.toml` and `eddy check SETTINGS.toml`.
+//! `eddy run` and `eddy check` of settings files; those of SQL applications are in `sql`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +13,33 @@ use crate::serve::{Status, on_signals, page};
 /// The arguments of `eddy run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The settings file, TOML
+    /// The settings file, TOML; or an SQL application, or its definition in JSON
     settings: PathBuf,
+    #[cfg(feature = "sql")]
+    #[command(flatten)]
+    sql: crate::sql::SqlArgs,
 }
 
 /// The arguments of `eddy check`.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The settings file, TOML
+    /// The settings file, TOML; or an SQL application, or its definition in JSON
     settings: PathBuf,
+    /// SQL: print the graph of streams and pumps in Graphviz' language
+    #[cfg(feature = "sql")]
+    #[arg(long)]
+    dot: bool,
+    #[cfg(feature = "sql")]
+    #[command(flatten)]
+    sql: crate::sql::SqlArgs,
 }
 
 /// Runs until the source ends or Ctrl-C.
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    #[cfg(feature = "sql")]
+    if crate::sql::is_application(&args.settings) {
+        return crate::sql::run(&args.settings, &args.sql);
+    }
     let settings = load(&args.settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
@@ -67,6 +81,10 @@ fn stop_at_once(
 
 /// Says whether the settings can be used.
 pub(crate) fn check(args: &CheckArgs) -> Result<()> {
+    #[cfg(feature = "sql")]
+    if crate::sql::is_application(&args.settings) {
+        return crate::sql::check(&args.settings, &args.sql, args.dot);
+    }
     let settings = load(&args.settings)?;
     println!("{}: good", args.settings.display());
     println!("{} sinks; detector {:?}", settings.sinks.len(), settings.detector);
@@ -75,7 +93,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
 
 fn load(path: &std::path::Path) -> Result<Settings> {
     if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
-        bail!("{}: SQL applications are not supported yet; write a settings file", path.display());
+        bail!(
+            "{}: this binary was built without SQL applications (the feature `sql`)",
+            path.display()
+        );
     }
     let settings = Settings::load(path)?;
     let schema = Arc::new(settings.schema.load()?);

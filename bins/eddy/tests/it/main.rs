@@ -5,4 +5,5 @@ mod embedded;
 mod kills;
 mod run;
 mod score;
+mod sql;
 mod support;

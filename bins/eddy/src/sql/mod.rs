@@ -1,0 +1,248 @@
+//! `eddy run app.sql --source - --sink -`: an SQL application as a filter, and `eddy check app.sql`.
+
+mod lines;
+mod load;
+mod rowtime;
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use eddy_record::{Decoder, Record};
+use eddy_sql::{Application, Arrival, Emission, InputBatch};
+
+use lines::LineReader;
+use load::Loaded;
+use rowtime::{Rowtime, now_ms};
+
+/// Rows that are pushed together at most.
+const MAX_BATCH_ROWS: usize = 8192;
+/// How often time passes without a line.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The arguments of an SQL application.
+#[derive(Args, Debug)]
+pub(crate) struct SqlArgs {
+    /// SQL: where records come from, `-` for NDJSON on standard input, or a file of it
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// SQL: where rows go, `-` for NDJSON on standard output, or a file of it
+    #[arg(long, value_name = "SINK")]
+    sink: Option<String>,
+    /// SQL: the source's columns, as an input schema in JSON (`eddy discover` prints one) [default:
+    /// what the first lines show]
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// SQL: what a record's ROWTIME is: `@arrival` (when it is read), `@clock`, or the name of a field
+    /// with ISO 8601 or milliseconds since 1970, which makes a run repeatable
+    #[arg(long, value_name = "@WHAT|FIELD", default_value = "@arrival")]
+    rowtime: String,
+    /// SQL: where the error stream goes, as NDJSON [default: standard error]
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    /// SQL: the seed of every forest
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// SQL: the application's start, what CURRENT_TIMESTAMP is, as ISO 8601 [default: now]
+    #[arg(long, value_name = "TIME")]
+    start_time: Option<String>,
+    /// SQL: reference data, a file of CSV or JSON for a table that the application joins with
+    #[arg(long, value_name = "TABLE=FILE")]
+    reference: Vec<String>,
+    /// SQL: a command that every record passes through before it is read, NDJSON in and out: what a
+    /// pre-processing Lambda did
+    #[arg(long, value_name = "CMD")]
+    preprocess: Option<String>,
+}
+
+/// Whether the file is an SQL application or the definition of one.
+pub(crate) fn is_application(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|it| ["sql", "json", "yaml", "yml", "template"].contains(&it))
+}
+
+/// Runs an application over its source to the end.
+pub(crate) fn run(path: &Path, args: &SqlArgs) -> Result<()> {
+    match filter(path, args) {
+        // Whoever reads the rows has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
+    let (Some(source), Some(sink)) = (&args.source, &args.sink) else {
+        bail!("an SQL application needs --source and --sink; `-` is standard input and output");
+    };
+    for (name, value) in [("--source", source), ("--sink", sink)] {
+        if value.contains("://") || value.starts_with("arn:") {
+            bail!("{name} {value}: SQL applications read and write `-` or a file so far");
+        }
+    }
+    let mut lines = LineReader::open(source, args.preprocess.as_deref())?;
+    let sample = |lines: &mut LineReader| lines.sample();
+    let loaded = load::load(path, args, Some(&mut || sample(&mut lines)))?;
+    for warning in loaded.application.warnings() {
+        eprintln!("eddy: {warning}");
+    }
+    let out: Box<dyn Write> = match sink.as_str() {
+        "-" => Box::new(std::io::stdout().lock()),
+        file => Box::new(File::create(file).with_context(|| format!("cannot write {file}"))?),
+    };
+    let errors: Box<dyn Write> = match &args.errors {
+        None => Box::new(std::io::stderr()),
+        Some(file) => {
+            let cannot = || format!("cannot write {}", file.display());
+            Box::new(BufWriter::new(File::create(file).with_context(cannot)?))
+        }
+    };
+    let Loaded { application, decoder, rowtime } = loaded;
+    let batch = application.batch();
+    let mut running = Running {
+        application,
+        decoder,
+        rowtime,
+        batch,
+        records: Vec::new(),
+        out,
+        errors,
+        text: Vec::new(),
+    };
+    running.run(&mut lines)?;
+    lines.finish()?;
+    if std::io::stderr().is_terminal() {
+        let counters = running.application.counters();
+        eprintln!(
+            "{} records in, {} rows out, {} errors",
+            counters.rows_in + counters.rejected,
+            counters.rows_out,
+            counters.failed + counters.late + counters.rejected,
+        );
+    }
+    Ok(())
+}
+
+struct Running {
+    application: Application,
+    decoder: Decoder,
+    rowtime: Rowtime,
+    batch: InputBatch,
+    records: Vec<std::result::Result<Record, eddy_record::DecodeError>>,
+    out: Box<dyn Write>,
+    errors: Box<dyn Write>,
+    text: Vec<u8>,
+}
+
+impl Running {
+    fn run(&mut self, lines: &mut LineReader) -> Result<()> {
+        loop {
+            let wait = if self.rowtime.passes_alone() { TICK } else { Duration::from_secs(3600) };
+            match lines.next(wait) {
+                Ok(block) => {
+                    let block = block?;
+                    for line in block.lines() {
+                        self.line(line)?;
+                    }
+                    // What was read leaves before the next read can wait.
+                    self.push()?;
+                    self.flush()?;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.rowtime.passes_alone() {
+                        let emission = self.application.advance_watermark(now_ms())?;
+                        self.write(&emission)?;
+                        self.flush()?;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.push()?;
+        let emission = self.application.finish()?;
+        self.write(&emission)?;
+        self.flush()
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<()> {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let read_ms = now_ms();
+        self.decoder.decode(line, &mut self.records);
+        let raw = || String::from_utf8_lossy(line);
+        for record in std::mem::take(&mut self.records) {
+            let with_time = record.map_err(|error| error.to_string()).and_then(|mut record| {
+                let time_ms = self.rowtime.of(&mut record, read_ms)?;
+                Ok((record, time_ms))
+            });
+            match with_time {
+                Ok((record, time_ms)) => {
+                    let arrival = Arrival { time_ms, arrival_ms: read_ms, ..Arrival::default() };
+                    self.batch.push(&record, &arrival);
+                    if self.batch.len() >= MAX_BATCH_ROWS {
+                        self.push()?;
+                    }
+                }
+                Err(reason) => {
+                    // Rows before it go first.
+                    self.push()?;
+                    let time_ms = if self.rowtime.passes_alone() {
+                        read_ms
+                    } else {
+                        self.application.watermark_ms().unwrap_or(0)
+                    };
+                    let emission = self.application.reject(time_ms, &raw(), &reason);
+                    self.write(&emission)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self) -> Result<()> {
+        let emission = self.application.push(&mut self.batch)?;
+        self.write(&emission)
+    }
+
+    fn write(&mut self, emission: &Emission) -> Result<()> {
+        self.text.clear();
+        emission.write_ndjson(&mut self.text);
+        self.out.write_all(&self.text)?;
+        if !emission.errors_leave() && !emission.errors.is_empty() {
+            self.text.clear();
+            emission.write_errors_ndjson(&mut self.text);
+            self.errors.write_all(&self.text)?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.out.flush()?;
+        Ok(self.errors.flush()?)
+    }
+}
+
+/// Says whether an application can be run, and prints its graph.
+pub(crate) fn check(path: &Path, args: &SqlArgs, dot: bool) -> Result<()> {
+    let Loaded { application, .. } = load::load(path, args, None)?;
+    for warning in application.warnings() {
+        eprintln!("eddy: {warning}");
+    }
+    if dot {
+        print!("{}", application.graph_dot());
+        return Ok(());
+    }
+    println!("{}: good", path.display());
+    print!("{}", application.graph_text());
+    Ok(())
+}

@@ -1,0 +1,429 @@
+//! An application at work.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use eddy_detect::RowClock;
+use eddy_record::{Schema, format_timestamp_ms};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{RunError, SqlError};
+use crate::expr::arrow_schema;
+use crate::input::METADATA;
+use crate::options::Options;
+use crate::parse::parse;
+use crate::plan::{Graph, plan};
+use crate::run::{
+    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, write_text,
+};
+use crate::types::Type;
+use crate::{InputBatch, OutputRow};
+
+/// What became of the rows. Every row of the source is in one of `rows_in` and `rejected`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Rows of the source that were pushed.
+    pub rows_in: u64,
+    /// Records that did not fit the schema.
+    pub rejected: u64,
+    /// Rows that left, of all destination streams.
+    pub rows_out: u64,
+    /// Rows that a WHERE or HAVING left out.
+    pub filtered: u64,
+    /// Rows that became part of a group.
+    pub aggregated: u64,
+    /// Rows that went to the error stream because an expression failed.
+    pub failed: u64,
+    /// Rows later than WITHIN INTERVAL allows, in the error stream as well.
+    pub late: u64,
+    /// Rows whose time was moved up to the stream's.
+    pub clamped: u64,
+    /// Rows that a forest did not score because a column was NULL or beyond f32.
+    pub unscored: u64,
+    /// Forests that subtract the first value of a column because it is too large for f32.
+    pub shifted_columns: u64,
+}
+
+/// A Kinesis Data Analytics application: rows in, rows out, no clock and no I/O.
+///
+/// The same rows give the same rows, however they are put into batches.
+#[derive(Debug)]
+pub struct Application {
+    options: Options,
+    graph: Graph,
+    clock: RowClock,
+    counters: Counters,
+    // Of the text and everything that its state depends on.
+    fingerprint: u64,
+    has_metadata: bool,
+}
+
+/// Rows that leave at one step, in order, and rows at fault.
+#[derive(Clone, Debug, Default)]
+pub struct Emission {
+    streams: Vec<StreamRows>,
+    // (stream, row)
+    order: Vec<(u32, u32)>,
+    /// The rows of the error stream, in order.
+    pub errors: Vec<ErrorRow>,
+    errors_leave: bool,
+}
+
+/// The format of snapshots.
+const MAGIC: &[u8; 8] = b"EDDYSQL\x01";
+
+impl Application {
+    /// Reads and plans an application.
+    ///
+    /// # Errors
+    /// Something in the text is wrong or not supported; nothing of it is run.
+    pub fn new(text: &str, options: Options) -> Result<Self, SqlError> {
+        let statements = parse(text)?;
+        let upper = text.to_uppercase();
+        let has_metadata = METADATA.iter().any(|(name, _)| upper.contains(name));
+        let graph = plan(statements, &options, has_metadata)?;
+        let fingerprint = fingerprint(text, &options);
+        Ok(Self {
+            options,
+            graph,
+            clock: RowClock::default(),
+            counters: Counters::default(),
+            fingerprint,
+            has_metadata,
+        })
+    }
+
+    /// The application as it was when the snapshot was taken; the start is the one that it had then.
+    ///
+    /// # Errors
+    /// The text or the options have changed, or the bytes are damaged: then it cannot go on where
+    /// it was, and has to be started anew.
+    pub fn restore(text: &str, mut options: Options, snapshot: &[u8]) -> Result<Self, RunError> {
+        let wrong = |reason: &str| RunError::Snapshot { reason: reason.to_owned() };
+        let bytes =
+            snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format or version"))?;
+        let mut reader = Reader(bytes);
+        let fingerprint = reader.number()?;
+        options.start_ms = reader.number()?;
+        let now_ms = reader.number()?;
+        let counters = serde_json::from_slice(reader.bytes()?)
+            .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
+        let mut application = Self::new(text, options)
+            .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
+        if application.fingerprint.cast_signed() != fingerprint {
+            return Err(wrong("it is of another application: its text, schema or seed differ"));
+        }
+        application.clock = RowClock::resume((now_ms != i64::MIN).then_some(now_ms));
+        application.counters = counters;
+        application.visit(&mut |operator| operator.restore(reader.bytes()?))?;
+        reader.end()?;
+        Ok(application)
+    }
+
+    /// Everything that the application's future depends on.
+    ///
+    /// # Errors
+    /// An aggregate cannot be written.
+    pub fn snapshot(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut writer = Writer(MAGIC.to_vec());
+        writer.number(self.fingerprint.cast_signed());
+        writer.number(self.options.start_ms);
+        writer.number(self.clock.now_ms().unwrap_or(i64::MIN));
+        writer.bytes(&serde_json::to_vec(&self.counters).expect("numbers are JSON"));
+        self.visit(&mut |operator| {
+            writer.bytes(&operator.save()?);
+            Ok(())
+        })?;
+        Ok(writer.0)
+    }
+
+    fn visit(
+        &mut self,
+        each: &mut dyn FnMut(&mut dyn Operator) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        self.graph.pumps.iter_mut().try_for_each(|pump| pump.node.visit(each))
+    }
+
+    /// The schema of the source.
+    pub fn input_schema(&self) -> &Schema {
+        &self.options.schema
+    }
+
+    /// The names of the streams whose rows leave.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        let streams = self.graph.streams.iter().filter(|stream| stream.is_output);
+        streams.map(|stream| stream.name.as_str())
+    }
+
+    /// What may not be meant as it is written.
+    pub fn warnings(&self) -> &[String] {
+        &self.graph.warnings
+    }
+
+    /// The graph of streams and pumps, a line a pump; `->` at a line's end marks a destination.
+    pub fn graph_text(&self) -> String {
+        self.graph.text()
+    }
+
+    /// The graph in Graphviz' language.
+    pub fn graph_dot(&self) -> String {
+        self.graph.dot()
+    }
+
+    /// What became of the rows so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How far the stream's time is, in milliseconds; `None` before the first row.
+    pub fn watermark_ms(&self) -> Option<i64> {
+        self.clock.now_ms()
+    }
+
+    /// An empty batch for [`Application::push`].
+    pub fn batch(&self) -> InputBatch {
+        InputBatch::new(&self.options.schema, self.has_metadata, self.options.has_ids)
+    }
+
+    /// Takes rows of the source, and empties the batch.
+    ///
+    /// A row's ROWTIME is its time, or the stream's where that is later already.
+    ///
+    /// # Errors
+    /// More is held than fits; the application cannot go on.
+    pub fn push(&mut self, batch: &mut InputBatch) -> Result<Emission, RunError> {
+        let times = std::mem::take(&mut batch.times);
+        let rowtimes: Vec<i64> = times
+            .iter()
+            .map(|time| {
+                let (rowtime, clamped) = self.clock.rowtime(*time);
+                self.counters.clamped += u64::from(clamped);
+                rowtime
+            })
+            .collect();
+        self.counters.rows_in += rowtimes.len() as u64;
+        let (columns, ids) = batch.take();
+        let watermarks: Arc<[i64]> = rowtimes.as_slice().into();
+        let n_rows = u32::try_from(rowtimes.len()).expect("a batch has fewer rows");
+        let rowtimes: ArrayRef = Arc::new(TimestampMillisecondArray::from(rowtimes));
+        let ticks = (0..n_rows).collect();
+        self.run(Chunk { columns, rowtimes, ids, ticks, watermarks })
+    }
+
+    /// Reports a record that does not fit the schema: it goes to the error stream.
+    pub fn reject(&mut self, time_ms: i64, raw: &str, reason: &str) -> Emission {
+        let (rowtime_ms, _) = self.clock.rowtime(time_ms);
+        self.counters.rejected += 1;
+        let error = ErrorRow {
+            error_time_ms: rowtime_ms,
+            error_name: "Record does not fit the schema".to_owned(),
+            message: crate::expr::cut(reason, 4096).to_owned(),
+            data_rowtime_ms: rowtime_ms,
+            data_row: raw.to_owned(),
+            pump_name: String::new(),
+            tick: 0,
+        };
+        let errors_leave = self.graph.errors_leave;
+        Emission { errors: vec![error], errors_leave, ..Emission::default() }
+    }
+
+    /// Time has passed without a row: whatever ends before `watermark_ms` leaves.
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn advance_watermark(&mut self, watermark_ms: i64) -> Result<Emission, RunError> {
+        self.clock.advance(watermark_ms);
+        self.pass(self.clock.now_ms().unwrap_or(i64::MIN))
+    }
+
+    /// The input has ended: every open window and every sort leaves. Nothing may be pushed behind.
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn finish(&mut self) -> Result<Emission, RunError> {
+        self.pass(i64::MAX)
+    }
+
+    fn pass(&mut self, time: i64) -> Result<Emission, RunError> {
+        let types = self.graph.streams[0].fields.iter().map(|field| field.sql_type);
+        let schema = arrow_schema(types.chain([Type::Timestamp]));
+        self.run(Chunk::empty(&schema, self.options.has_ids, Arc::from([time])))
+    }
+
+    fn run(&mut self, source: Chunk) -> Result<Emission, RunError> {
+        let Self { graph, counters, options, .. } = self;
+        let mut errors = Vec::new();
+        let empty = |stream: usize| {
+            let types = graph.streams[stream].fields.iter().map(|field| field.sql_type);
+            let schema = arrow_schema(types.chain([Type::Timestamp]));
+            Chunk::empty(&schema, options.has_ids, Arc::clone(&source.watermarks))
+        };
+        // What pumps put into streams, and the streams that are complete.
+        let mut streams: Vec<Chunk> = (0..graph.streams.len()).map(empty).collect();
+        streams[0] = source;
+        let mut filled: Vec<Vec<Chunk>> = vec![Vec::new(); streams.len()];
+        for pump in &mut graph.pumps {
+            for read in &pump.reads {
+                complete(&mut streams[*read], &mut filled[*read])?;
+            }
+            let mut reporter = Errors { pump: &pump.name, rows: &mut errors, counters };
+            let chunk = pump.node.run(&streams, &mut reporter)?;
+            filled[pump.into].push(chunk);
+        }
+        let mut emission = Emission { errors_leave: graph.errors_leave, ..Emission::default() };
+        for (stream_idx, stream) in graph.streams.iter().enumerate() {
+            if !stream.is_output {
+                continue;
+            }
+            complete(&mut streams[stream_idx], &mut filled[stream_idx])?;
+            let chunk = streams[stream_idx].clone();
+            if chunk.n_rows() == 0 {
+                continue;
+            }
+            counters.rows_out += chunk.n_rows() as u64;
+            let columns = stream.fields.iter().filter(|field| !field.hidden);
+            emission.streams.push(StreamRows {
+                stream: stream.name.as_str().into(),
+                columns: columns.map(|field| (field.name.clone(), field.sql_type)).collect(),
+                chunk,
+            });
+        }
+        emission.put_in_order();
+        errors.sort_by_key(|row| row.tick);
+        emission.errors = errors;
+        Ok(emission)
+    }
+}
+
+/// All pumps into a stream have run: its rows are theirs.
+fn complete(stream: &mut Chunk, filled: &mut Vec<Chunk>) -> Result<(), RunError> {
+    if !filled.is_empty() {
+        *stream = Chunk::merge(std::mem::take(filled))?;
+    }
+    Ok(())
+}
+
+impl Emission {
+    fn put_in_order(&mut self) {
+        for (stream_idx, stream) in self.streams.iter().enumerate() {
+            let stream_idx = u32::try_from(stream_idx).expect("an application has fewer streams");
+            let n_rows = u32::try_from(stream.n_rows()).expect("a batch has fewer rows");
+            self.order.extend((0..n_rows).map(|row| (stream_idx, row)));
+        }
+        if self.streams.len() > 1 {
+            let streams = &self.streams;
+            self.order.sort_by_key(|(stream, row)| {
+                (streams[*stream as usize].chunk.ticks[*row as usize], *stream, *row)
+            });
+        }
+    }
+
+    /// How many rows leave.
+    pub fn n_rows(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The rows by stream, each stream's in order.
+    pub fn streams(&self) -> &[StreamRows] {
+        &self.streams
+    }
+
+    /// The rows of all destination streams in the order in which they leave.
+    pub fn rows(&self) -> impl Iterator<Item = OutputRow> {
+        self.order.iter().map(|(stream, row)| self.streams[*stream as usize].row(*row as usize))
+    }
+
+    /// Appends the rows as lines of JSON, in the order in which they leave. The error stream's are
+    /// among them if it is an output.
+    pub fn write_ndjson(&self, out: &mut Vec<u8>) {
+        let writers: Vec<OutputWriter<'_>> = self.streams.iter().map(OutputWriter::new).collect();
+        let mut errors = if self.errors_leave { self.errors.as_slice() } else { &[] };
+        for (stream, row) in &self.order {
+            let tick = self.streams[*stream as usize].chunk.ticks[*row as usize];
+            while let Some((first, rest)) = errors.split_first() {
+                if first.tick >= tick {
+                    break;
+                }
+                write_error(first, out);
+                errors = rest;
+            }
+            writers[*stream as usize].write(*row as usize, out);
+        }
+        errors.iter().for_each(|error| write_error(error, out));
+    }
+
+    /// Whether the error stream is an output, whose rows [`Emission::write_ndjson`] writes.
+    pub fn errors_leave(&self) -> bool {
+        self.errors_leave
+    }
+
+    /// Appends the rows of the error stream as lines of JSON.
+    pub fn write_errors_ndjson(&self, out: &mut Vec<u8>) {
+        self.errors.iter().for_each(|error| write_error(error, out));
+    }
+}
+
+fn write_error(error: &ErrorRow, out: &mut Vec<u8>) {
+    let time = format_timestamp_ms(error.error_time_ms);
+    out.extend_from_slice(b"{\"stream\":\"error_stream\",\"rowtime\":");
+    write_text(&time, out);
+    let fields = [
+        ("ERROR_TIME", time.as_str()),
+        ("ERROR_LEVEL", "ERROR"),
+        ("ERROR_NAME", &error.error_name),
+        ("MESSAGE", &error.message),
+        ("DATA_ROWTIME", &format_timestamp_ms(error.data_rowtime_ms)),
+        ("DATA_ROW", &error.data_row_hex()),
+        ("PUMP_NAME", &error.pump_name),
+    ];
+    out.extend_from_slice(b",\"row\":{");
+    for (idx, (name, value)) in fields.into_iter().enumerate() {
+        if idx > 0 {
+            out.push(b',');
+        }
+        write_text(name, out);
+        out.push(b':');
+        write_text(value, out);
+    }
+    out.extend_from_slice(b"}}\n");
+}
+
+/// The columns that an application declares for its streams, each name once: a guess at what the
+/// source has, for checking an application without its schema.
+///
+/// # Errors
+/// The text cannot be read.
+pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
+    let mut columns: Vec<eddy_record::Column> = Vec::new();
+    for statement in parse(text)? {
+        let crate::parse::Statement::Stream(stream) = statement else { continue };
+        for (name, sql_type) in stream.columns {
+            if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(&name.text)) {
+                let sql_type = sql_type.to_sql();
+                let name = name.text;
+                columns.push(eddy_record::Column { name, sql_type, mapping: None, nullable: true });
+            }
+        }
+    }
+    Ok(Schema { columns, format: eddy_record::RecordFormat::json() })
+}
+
+/// Two applications with the same fingerprint mean the same by their states.
+fn fingerprint(text: &str, options: &Options) -> u64 {
+    let schema = serde_json::to_string(&options.schema).unwrap_or_default();
+    let outputs = format!("{:?}", options.outputs);
+    let parts = [
+        text,
+        &schema,
+        &options.source,
+        &outputs,
+        &options.seed.to_string(),
+        &options.has_ids.to_string(),
+    ];
+    parts
+        .iter()
+        .flat_map(|part| part.bytes().chain([0]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}

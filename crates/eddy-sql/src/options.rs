@@ -1,0 +1,70 @@
+//! What an application is told beside its text.
+
+use arrow::array::ArrayRef;
+use eddy_record::Schema;
+
+use crate::scope::Field;
+
+/// What [`Application::new`](crate::Application::new) is told.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The columns of the source, as its input schema has them.
+    pub schema: Schema,
+    /// The name of the source's in-application stream. Default: `SOURCE_SQL_STREAM_001`.
+    pub source: String,
+    /// The streams whose rows leave, as the outputs of an application definition name them; a name
+    /// is that of a stream of the application, or `error_stream`. Default (`None`): every stream
+    /// that a pump fills and nothing reads.
+    pub outputs: Option<Vec<String>>,
+    /// The seed of every forest. Default: 1.
+    pub seed: u64,
+    /// The application's start, in milliseconds since the Unix epoch: what CURRENT_TIMESTAMP and its
+    /// like are.
+    pub start_ms: i64,
+    /// Whether rows that leave have ids, made of those of the records. Default: no.
+    pub has_ids: bool,
+    /// Reference data: tables that streams are joined with.
+    pub tables: Vec<ReferenceTable>,
+}
+
+impl Options {
+    /// The name of the source's stream where nothing else is said: the prefix that everybody used,
+    /// and the first of the streams that input parallelism made.
+    pub const SOURCE: &'static str = "SOURCE_SQL_STREAM_001";
+
+    /// The defaults, for a source of that schema.
+    pub fn new(schema: Schema) -> Self {
+        Self {
+            schema,
+            source: Self::SOURCE.to_owned(),
+            outputs: None,
+            seed: 1,
+            start_ms: 0,
+            has_ids: false,
+            tables: Vec::new(),
+        }
+    }
+}
+
+/// A table of reference data.
+#[derive(Clone, Debug)]
+pub struct ReferenceTable {
+    pub(crate) name: String,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) columns: Vec<ArrayRef>,
+}
+
+impl ReferenceTable {
+    /// A table of that name with the rows of records of a schema.
+    pub fn new(name: &str, schema: &Schema, records: &[eddy_record::Record]) -> Self {
+        let mut batch = crate::InputBatch::new(schema, false, false);
+        for record in records {
+            batch.push(record, &crate::Arrival::default());
+        }
+        let fields = schema.columns.iter().filter_map(|column| {
+            let sql_type = crate::types::Type::from_sql(column.sql_type)?;
+            Some(Field::new(&column.name, sql_type))
+        });
+        Self { name: name.to_owned(), fields: fields.collect(), columns: batch.take().0 }
+    }
+}

@@ -1,0 +1,66 @@
+//! The error stream: rows that could not go on, and why.
+
+use std::fmt::Write as _;
+
+use crate::Counters;
+
+/// A row of the error stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorRow {
+    /// When: the time that the stream had reached, in milliseconds since the Unix epoch.
+    pub error_time_ms: i64,
+    /// What kind of error, at most 32 characters.
+    pub error_name: String,
+    /// What happened, at most 4096 characters.
+    pub message: String,
+    /// The ROWTIME of the row at fault.
+    pub data_rowtime_ms: i64,
+    /// The row at fault as text; the error stream holds it in hexadecimal digits.
+    pub data_row: String,
+    /// The pump that it happened in; empty where the record did not fit the schema.
+    pub pump_name: String,
+    pub(crate) tick: u32,
+}
+
+impl ErrorRow {
+    /// The hexadecimal digits of DATA_ROW, at most 49 152.
+    pub fn data_row_hex(&self) -> String {
+        const MOST_BYTES: usize = 49_152 / 2;
+        let bytes = &self.data_row.as_bytes()[..self.data_row.len().min(MOST_BYTES)];
+        bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            write!(hex, "{byte:02X}").expect("a String takes everything");
+            hex
+        })
+    }
+}
+
+/// Where operators report rows at fault.
+#[derive(Debug)]
+pub(crate) struct Errors<'a> {
+    pub(crate) pump: &'a str,
+    pub(crate) rows: &'a mut Vec<ErrorRow>,
+    pub(crate) counters: &'a mut Counters,
+}
+
+impl Errors<'_> {
+    /// Reports a row of a chunk.
+    pub(crate) fn report(&mut self, chunk: &super::Chunk, row: usize, name: &str, message: &str) {
+        let tick = chunk.ticks[row];
+        let rowtime_ms = chunk.rowtimes().value(row);
+        let watermark = chunk.watermarks.get(tick as usize).copied().unwrap_or(rowtime_ms);
+        self.rows.push(ErrorRow {
+            error_time_ms: if watermark == i64::MAX {
+                rowtime_ms
+            } else {
+                watermark.max(rowtime_ms)
+            },
+            error_name: crate::expr::cut(name, 32).to_owned(),
+            message: crate::expr::cut(message, 4096).to_owned(),
+            data_rowtime_ms: rowtime_ms,
+            data_row: super::output::row_text(chunk, row),
+            pump_name: self.pump.to_owned(),
+            tick,
+        });
+        self.counters.failed += 1;
+    }
+}

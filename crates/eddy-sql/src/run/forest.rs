@@ -1,0 +1,223 @@
+//! RANDOM_CUT_FOREST and RANDOM_CUT_FOREST_WITH_EXPLANATION.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringBuilder};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use rcf::{Attribution, Forest, ForestSettings};
+
+use super::errors::Errors;
+use super::evaluate::Expressions;
+use super::groups::{Keys, key_of};
+use super::state::{Reader, Writer};
+use super::{Chunk, Operator};
+use crate::error::RunError;
+use crate::expr::Typed;
+use crate::limits::MAX_KEYS;
+
+/// Beyond it f32 does not hold every integer.
+const EXACT: f64 = 16_777_216.0;
+
+/// What a row says of why it scored as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Explains {
+    /// Nothing: there is no such column.
+    Nothing,
+    /// What each column added to the score.
+    Scores,
+    /// That, and whether it was high or low.
+    Directions,
+}
+
+/// A forest over the numeric columns of a cursor, or one a key.
+#[derive(Debug)]
+pub(crate) struct Forests {
+    settings: ForestSettings,
+    explains: Explains,
+    // The columns of the point, and their names.
+    point: Vec<(usize, String)>,
+    partition_by: Expressions,
+    keys: Keys,
+    models: BTreeMap<Box<[u8]>, Model>,
+}
+
+#[derive(Debug)]
+struct Model {
+    forest: Forest,
+    // Subtracted from each column: 0, or its first value where f32 would not tell values apart.
+    shifts: Vec<f64>,
+}
+
+impl Forests {
+    pub(crate) fn new(
+        settings: ForestSettings,
+        explains: Explains,
+        point: Vec<(usize, String)>,
+        partition_by: Vec<Typed>,
+        schema: SchemaRef,
+    ) -> Result<Self, RunError> {
+        let keys = Keys::new(partition_by.iter().map(|key| key.sql_type))?;
+        let partition_by = Expressions::new(partition_by, schema);
+        Ok(Self { settings, explains, point, partition_by, keys, models: BTreeMap::new() })
+    }
+}
+
+impl Operator for Forests {
+    fn process(
+        &mut self,
+        mut inputs: Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<Chunk, RunError> {
+        let (mut chunk, keys) = self.partition_by.evaluate(inputs.remove(0), errors)?;
+        let keys = self.keys.rows(&keys)?;
+        let columns: Vec<ArrayRef> = self
+            .point
+            .iter()
+            .map(|(column_idx, _)| {
+                arrow::compute::cast(&chunk.columns[*column_idx], &DataType::Float64)
+            })
+            .collect::<Result<_, _>>()?;
+        let numbers: Vec<_> = columns.iter().map(|it| it.as_primitive::<Float64Type>()).collect();
+        let n_rows = chunk.n_rows();
+        let mut scores = Float64Builder::with_capacity(n_rows);
+        let mut texts = StringBuilder::new();
+        let mut point = vec![0_f32; numbers.len()];
+        for row in 0..n_rows {
+            let key = key_of(keys.as_ref(), row);
+            if !self.models.contains_key(key) {
+                if self.models.len() >= MAX_KEYS {
+                    let held = format!("PARTITION BY of a forest in pump {}", errors.pump);
+                    return Err(RunError::TooMany { held, most: MAX_KEYS });
+                }
+                let forest = self.settings.build().expect("the planner checked the settings");
+                let shifts = Vec::new();
+                self.models.insert(key.into(), Model { forest, shifts });
+            }
+            let model = self.models.get_mut(key).expect("it was inserted above");
+            let is_whole = numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
+            if is_whole && model.shifts.is_empty() {
+                let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
+                model.shifts = numbers.iter().map(|it| shift(it.value(row))).collect();
+                if model.shifts.iter().any(|shift| *shift != 0.0) {
+                    errors.counters.shifted_columns += 1;
+                }
+            }
+            if is_whole {
+                for ((x, it), shift) in point.iter_mut().zip(&numbers).zip(&model.shifts) {
+                    #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+                    let coordinate = (it.value(row) - shift) as f32;
+                    *x = coordinate;
+                }
+            }
+            if !is_whole || point.iter().any(|x| !x.is_finite()) {
+                scores.append_null();
+                texts.append_null();
+                errors.counters.unscored += 1;
+                continue;
+            }
+            let checked = "the point is finite and has the forest's dimensions";
+            if self.explains == Explains::Nothing {
+                scores.append_value(model.forest.score_and_update(&point).expect(checked));
+                continue;
+            }
+            let score = model.forest.score(&point).expect(checked);
+            let attribution = model.forest.attribution(&point).expect(checked);
+            model.forest.update(&point).expect(checked);
+            scores.append_value(score);
+            texts.append_value(explanation(&self.point, &attribution, self.explains));
+        }
+        chunk.columns.push(Arc::new(scores.finish()));
+        if self.explains != Explains::Nothing {
+            chunk.columns.push(Arc::new(texts.finish()));
+        }
+        Ok(chunk)
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut writer = Writer::default();
+        writer.count(self.models.len());
+        for (key, model) in &self.models {
+            writer.bytes(key);
+            writer.count(model.shifts.len());
+            for shift in &model.shifts {
+                writer.0.extend_from_slice(&shift.to_le_bytes());
+            }
+            writer.bytes(&model.forest.to_bytes());
+        }
+        Ok(writer.0)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
+        let mut reader = Reader(state);
+        for _ in 0..reader.count()? {
+            let key: Box<[u8]> = reader.bytes()?.into();
+            let mut shifts = Vec::new();
+            for _ in 0..reader.count()? {
+                shifts.push(f64::from_le_bytes(reader.number()?.to_le_bytes()));
+            }
+            let forest = Forest::from_bytes(reader.bytes()?)
+                .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
+            if *forest.settings() != self.settings {
+                let reason = "a forest has other settings".to_owned();
+                return Err(RunError::Snapshot { reason });
+            }
+            self.models.insert(key, Model { forest, shifts });
+        }
+        reader.end()
+    }
+}
+
+/// `{"column":{"DIRECTION":"HIGH","STRENGTH":"0.8567","ATTRIBUTION_SCORE":"1.7447"},..}`, with four
+/// decimals. The attribution scores add up to the score.
+fn explanation(point: &[(usize, String)], attribution: &Attribution, explains: Explains) -> String {
+    let n_dims = point.len();
+    let mut text = String::from("{");
+    for (dim_idx, (_, name)) in point.iter().enumerate() {
+        let over_shingle = |parts: &[f64]| parts.iter().skip(dim_idx).step_by(n_dims).sum::<f64>();
+        let (high, low) = (over_shingle(&attribution.high), over_shingle(&attribution.low));
+        if dim_idx > 0 {
+            text.push(',');
+        }
+        let name = serde_json::Value::from(name.as_str());
+        write!(text, "{name}:{{").expect("a String takes everything");
+        if explains == Explains::Directions {
+            let direction = if high >= low { "HIGH" } else { "LOW" };
+            let strength = strength(high, low);
+            write!(text, "\"DIRECTION\":\"{direction}\",\"STRENGTH\":\"{strength:.4}\",")
+                .expect("a String takes everything");
+        }
+        write!(text, "\"ATTRIBUTION_SCORE\":\"{:.4}\"}}", high + low)
+            .expect("a String takes everything");
+    }
+    text.push('}');
+    text
+}
+
+/// How sure a direction is: how far the larger part is above the smaller, against the smaller and a
+/// quarter. 0 where both are alike; it grows with the difference and has no upper bound. No formula
+/// of the original is published; this one is ours.
+fn strength(high: f64, low: f64) -> f64 {
+    (high - low).abs() / (high.min(low) + 0.25)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_sums_over_the_shingle_and_names_directions() {
+        let point = vec![(0, "a".to_owned()), (2, "b\"".to_owned())];
+        let attribution =
+            Attribution { high: vec![0.5, 0.0, 1.0, 0.1], low: vec![0.0, 0.25, 0.0, 0.1] };
+        assert_eq!(
+            explanation(&point, &attribution, Explains::Scores),
+            r#"{"a":{"ATTRIBUTION_SCORE":"1.5000"},"b\"":{"ATTRIBUTION_SCORE":"0.4500"}}"#
+        );
+        let directed = explanation(&point, &attribution, Explains::Directions);
+        assert!(directed.contains(r#""a":{"DIRECTION":"HIGH","STRENGTH":"6.0000","#), "{directed}");
+        assert!(directed.contains(r#""DIRECTION":"LOW""#), "{directed}");
+        assert!(strength(0.4, 0.4).abs() < 1e-12);
+    }
+}

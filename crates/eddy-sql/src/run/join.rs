@@ -1,0 +1,407 @@
+//! Joins of streams in windows, of a stream with a table, and UNION ALL.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array, new_null_array};
+use arrow::datatypes::SchemaRef;
+
+use super::errors::Errors;
+use super::evaluate::Expressions;
+use super::over::Frame;
+use super::state::{Reader, Writer};
+use super::{Chunk, Operator};
+use crate::error::RunError;
+use crate::expr::{Typed, arrow_schema};
+use crate::limits::MAX_JOIN_ROWS;
+use crate::types::Type;
+
+/// UNION ALL: the rows of all inputs.
+#[derive(Debug)]
+pub(crate) struct Union;
+
+impl Operator for Union {
+    fn process(&mut self, inputs: Vec<Chunk>, _: &mut Errors<'_>) -> Result<Chunk, RunError> {
+        Chunk::merge(inputs)
+    }
+}
+
+/// A side of a join.
+#[derive(Debug)]
+struct Side {
+    // Its window; `None`: only its current row.
+    frame: Option<Frame>,
+    types: Vec<Type>,
+    // Rows that others may meet, oldest first, each a chunk of one row.
+    held: VecDeque<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    row: Chunk,
+    time: i64,
+    matched: bool,
+}
+
+/// The left side's columns, then the right side's, then each side's own ROWTIME.
+///
+/// A pair leaves when its later row arrives and both lie in the windows, with the later row's
+/// ROWTIME; at one ROWTIME the left row comes first. With LEFT JOIN a row without a partner leaves
+/// when no partner can come any more.
+#[derive(Debug)]
+pub(crate) struct StreamJoin {
+    left: Side,
+    right: Side,
+    keeps_left: bool,
+    condition: Expressions,
+    schema: SchemaRef,
+    latest: i64,
+}
+
+impl StreamJoin {
+    pub(crate) fn new(
+        left: (Option<Frame>, Vec<Type>),
+        right: (Option<Frame>, Vec<Type>),
+        keeps_left: bool,
+        condition: Typed,
+        schema: SchemaRef,
+    ) -> Self {
+        let side = |(frame, types)| Side { frame, types, held: VecDeque::new() };
+        let condition = Expressions::new([condition], Arc::clone(&schema));
+        Self {
+            left: side(left),
+            right: side(right),
+            keeps_left,
+            condition,
+            schema,
+            latest: i64::MIN,
+        }
+    }
+
+    /// Pairs of a row with rows of the other side, as rows of the join.
+    fn pairs(
+        &self,
+        left: &Chunk,
+        right: &Chunk,
+        tick: u32,
+        watermarks: &Arc<[i64]>,
+    ) -> Result<Chunk, RunError> {
+        let n_rows = left.n_rows().max(right.n_rows());
+        let repeated = |chunk: &Chunk| -> Result<Chunk, RunError> {
+            if chunk.n_rows() == n_rows {
+                return Ok(chunk.clone());
+            }
+            chunk.take(&vec![0; n_rows], vec![0; n_rows])
+        };
+        let (left, right) = (repeated(left)?, repeated(right)?);
+        let mut columns = left.columns.clone();
+        columns.extend(right.columns.iter().cloned());
+        columns.extend([Arc::clone(&left.rowtimes), Arc::clone(&right.rowtimes)]);
+        let later = arrow::compute::kernels::cmp::gt(&left.rowtimes, &right.rowtimes)?;
+        let rowtimes = arrow::compute::kernels::zip::zip(&later, &left.rowtimes, &right.rowtimes)?;
+        let ids = match (&left.ids, &right.ids) {
+            (Some(a), Some(b)) => {
+                let both = a.as_string::<i32>().iter().zip(b.as_string::<i32>());
+                let both = both.map(|(a, b)| format!("{}+{}", a.unwrap_or(""), b.unwrap_or("")));
+                Some(Arc::new(StringArray::from_iter_values(both)) as ArrayRef)
+            }
+            _ => None,
+        };
+        let watermarks = Arc::clone(watermarks);
+        Ok(Chunk { columns, rowtimes, ids, ticks: vec![tick; n_rows], watermarks })
+    }
+
+    /// Meets a row with what the other side holds; the pairs leave.
+    fn meet(
+        &mut self,
+        mut row: Held,
+        is_left: bool,
+        tick: u32,
+        watermarks: &Arc<[i64]>,
+        out: &mut Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<(), RunError> {
+        let own_frame = if is_left { self.left.frame } else { self.right.frame };
+        let other = if is_left { &self.right } else { &self.left };
+        let time = row.time;
+        // A side without a window holds its current row, for rows of the same ROWTIME.
+        let begin = match other.frame {
+            None => other.held.partition_point(|held| held.time < time),
+            Some(Frame::Range(ms)) => {
+                let first = time.saturating_sub(ms);
+                other.held.partition_point(|held| held.time < first)
+            }
+            // The current row and so many before it.
+            Some(Frame::Rows(before)) => other.held.len().saturating_sub(before + 1),
+            Some(Frame::Unbounded) => 0,
+        };
+        if begin < other.held.len() {
+            let rows: Vec<Chunk> = other.held.range(begin..).map(|held| held.row.clone()).collect();
+            let others = Chunk::concat(&rows)?;
+            let pairs = if is_left {
+                self.pairs(&row.row, &others, tick, watermarks)?
+            } else {
+                self.pairs(&others, &row.row, tick, watermarks)?
+            };
+            let n_pairs = pairs.n_rows();
+            let (pairs, values) = self.condition.evaluate(pairs, errors)?;
+            let mask = values[0].as_boolean();
+            let kept = pairs.filter(mask)?;
+            if kept.n_rows() > 0 {
+                row.matched = true;
+                if self.keeps_left && !is_left {
+                    let exact = pairs.n_rows() == n_pairs;
+                    for (idx, held) in self.left.held.range_mut(begin..).enumerate() {
+                        held.matched |= !exact || (mask.is_valid(idx) && mask.value(idx));
+                    }
+                }
+                out.push(kept);
+            }
+        }
+        let own = if is_left { &mut self.left } else { &mut self.right };
+        if let Some(Frame::Rows(before)) = own_frame
+            && !(is_left && self.keeps_left)
+        {
+            while own.held.len() > before {
+                own.held.pop_front();
+            }
+        }
+        own.held.push_back(row);
+        Ok(())
+    }
+
+    /// Forgets rows that nothing can meet any more, once the time has passed; rows of the left side
+    /// without a partner leave alone if they are kept.
+    fn expire(
+        &mut self,
+        time: i64,
+        tick: u32,
+        watermarks: &Arc<[i64]>,
+        out: &mut Vec<Chunk>,
+    ) -> Result<(), RunError> {
+        for is_left in [true, false] {
+            let side = if is_left { &mut self.left } else { &mut self.right };
+            let mut gone = Vec::new();
+            while let Some(first) = side.held.front() {
+                let ends = match side.frame {
+                    None => first.time,
+                    Some(Frame::Range(ms)) => first.time.saturating_add(ms),
+                    Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
+                };
+                if ends < time || (time == i64::MAX && ends == i64::MAX) {
+                    gone.extend(side.held.pop_front());
+                } else {
+                    break;
+                }
+            }
+            if is_left && self.keeps_left {
+                for held in gone.into_iter().filter(|held| !held.matched) {
+                    let row = self.alone(&held, tick, watermarks)?;
+                    out.push(row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn alone(&self, held: &Held, tick: u32, watermarks: &Arc<[i64]>) -> Result<Chunk, RunError> {
+        let mut columns = held.row.columns.clone();
+        columns.extend(self.right.types.iter().map(|it| new_null_array(&it.arrow(), 1)));
+        columns.push(Arc::clone(&held.row.rowtimes));
+        columns.push(new_null_array(&Type::Timestamp.arrow(), 1));
+        // It leaves when its window has passed: that is its time.
+        let ends = match self.left.frame {
+            Some(Frame::Range(ms)) => held.time.saturating_add(ms),
+            _ => held.time,
+        };
+        let rowtimes = arrow::array::TimestampMillisecondArray::from(vec![ends]);
+        let watermarks = Arc::clone(watermarks);
+        let ids = held.row.ids.clone();
+        Ok(Chunk { columns, rowtimes: Arc::new(rowtimes), ids, ticks: vec![tick], watermarks })
+    }
+}
+
+impl Operator for StreamJoin {
+    fn process(&mut self, inputs: Vec<Chunk>, errors: &mut Errors<'_>) -> Result<Chunk, RunError> {
+        let [left, right] = <[Chunk; 2]>::try_from(inputs).expect("a join has two inputs");
+        let watermarks: Arc<[i64]> =
+            left.watermarks.iter().zip(right.watermarks.iter()).map(|(a, b)| *a.min(b)).collect();
+        let (mut at_left, mut at_right) = (0, 0);
+        let mut out = Vec::new();
+        for (tick_idx, time) in watermarks.iter().enumerate() {
+            let tick = u32::try_from(tick_idx).expect("a batch has fewer ticks");
+            loop {
+                let next = |chunk: &Chunk, at: usize| {
+                    let here = at < chunk.n_rows() && chunk.ticks[at] == tick;
+                    here.then(|| chunk.rowtimes().value(at))
+                };
+                let is_left = match (next(&left, at_left), next(&right, at_right)) {
+                    (None, None) => break,
+                    (Some(a), Some(b)) => a <= b,
+                    (Some(_), None) => true,
+                    (None, Some(_)) => false,
+                };
+                let (chunk, at) =
+                    if is_left { (&left, &mut at_left) } else { (&right, &mut at_right) };
+                let row = chunk.slice(*at, 1);
+                self.latest = self.latest.max(row.rowtimes().value(0));
+                *at += 1;
+                let held = Held { row, time: self.latest, matched: false };
+                self.meet(held, is_left, tick, &watermarks, &mut out, errors)?;
+            }
+            self.expire(*time, tick, &watermarks, &mut out)?;
+        }
+        for side in [&self.left, &self.right] {
+            if side.held.len() > MAX_JOIN_ROWS {
+                let held = format!("JOIN of pump {}", errors.pump);
+                return Err(RunError::TooMany { held, most: MAX_JOIN_ROWS });
+            }
+        }
+        if out.is_empty() {
+            return Ok(Chunk::empty(&self.schema, left.ids.is_some(), watermarks));
+        }
+        Chunk::concat(&out)
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut writer = Writer::default();
+        writer.number(self.latest);
+        for side in [&self.left, &self.right] {
+            writer.count(side.held.len());
+            for held in &side.held {
+                writer.number(held.time);
+                writer.number(i64::from(held.matched));
+            }
+            if !side.held.is_empty() {
+                let rows: Vec<Chunk> = side.held.iter().map(|held| held.row.clone()).collect();
+                writer.rows(&Chunk::concat(&rows)?)?;
+            }
+        }
+        Ok(writer.0)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
+        let mut reader = Reader(state);
+        self.latest = reader.number()?;
+        for side in [&mut self.left, &mut self.right] {
+            let n_held = reader.count()?;
+            let mut times = Vec::new();
+            for _ in 0..n_held {
+                times.push((reader.number()?, reader.number()? != 0));
+            }
+            if n_held == 0 {
+                continue;
+            }
+            let rows = reader.rows()?;
+            for (row, (time, matched)) in times.into_iter().enumerate() {
+                side.held.push_back(Held { row: rows.slice(row, 1), time, matched });
+            }
+        }
+        reader.end()
+    }
+}
+
+/// A stream with a table that does not change: each row with all rows of the table that fit.
+#[derive(Debug)]
+pub(crate) struct TableJoin {
+    table: Vec<ArrayRef>,
+    n_rows: usize,
+    keeps_left: bool,
+    condition: Expressions,
+    schema: SchemaRef,
+}
+
+impl TableJoin {
+    pub(crate) fn new(
+        table: Vec<ArrayRef>,
+        keeps_left: bool,
+        condition: Typed,
+        schema: SchemaRef,
+    ) -> Self {
+        let n_rows = table.first().map_or(0, |column| column.len());
+        let condition = Expressions::new([condition], Arc::clone(&schema));
+        Self { table, n_rows, keeps_left, condition, schema }
+    }
+
+    /// Rows of the stream, each with the rows of the table that stand beside it.
+    fn side_by_side(
+        &self,
+        chunk: &Chunk,
+        left: &[u32],
+        right: &[Option<u32>],
+    ) -> Result<Chunk, RunError> {
+        let ticks = left.iter().map(|row| chunk.ticks[*row as usize]).collect();
+        let mut rows = chunk.take(left, ticks)?;
+        let right: UInt32Array = right.iter().copied().collect();
+        for column in &self.table {
+            rows.columns.push(arrow::compute::take(column, &right, None)?);
+        }
+        rows.columns.push(Arc::clone(&rows.rowtimes));
+        rows.columns.push(Arc::clone(&rows.rowtimes));
+        Ok(rows)
+    }
+}
+
+/// Pairs that are looked at together.
+const PAIRS: usize = 65_536;
+
+impl Operator for TableJoin {
+    fn process(
+        &mut self,
+        mut inputs: Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<Chunk, RunError> {
+        let chunk = inputs.remove(0);
+        let index = |row: usize| u32::try_from(row).expect("bounded by a batch and a table");
+        let at_once = (PAIRS / self.n_rows.max(1)).max(1);
+        let mut out = Vec::new();
+        let mut begin = 0;
+        while begin < chunk.n_rows() {
+            let part = begin..chunk.n_rows().min(begin + at_once);
+            begin = part.end;
+            let (mut left, mut right) = (Vec::new(), Vec::new());
+            for row in part.clone() {
+                left.extend(std::iter::repeat_n(index(row), self.n_rows));
+                right.extend((0..self.n_rows).map(|row| Some(index(row))));
+            }
+            // The pair's number goes along, to know which rows have a partner.
+            let mut pairs = self.side_by_side(&chunk, &left, &right)?;
+            let number = UInt32Array::from_iter_values(0..index(left.len()));
+            let (ids, numbers) = (pairs.ids.take(), Arc::new(number) as ArrayRef);
+            pairs.ids = Some(numbers);
+            let (pairs, values) = self.condition.evaluate(pairs, errors)?;
+            let mut kept = pairs.filter(values[0].as_boolean())?;
+            let numbers = kept.ids.take().expect("it was put there");
+            let numbers = numbers.as_primitive::<arrow::datatypes::UInt32Type>();
+            kept.ids = ids.map(|ids| arrow::compute::take(&ids, numbers, None)).transpose()?;
+            if !self.keeps_left {
+                out.push(kept);
+                continue;
+            }
+            let mut order: Vec<(u32, Option<u32>)> = numbers
+                .values()
+                .iter()
+                .map(|pair| (left[*pair as usize], right[*pair as usize]))
+                .collect();
+            let matched: std::collections::BTreeSet<u32> =
+                order.iter().map(|(row, _)| *row).collect();
+            order.extend(
+                part.map(index).filter(|row| !matched.contains(row)).map(|row| (row, None)),
+            );
+            order.sort_by_key(|(row, _)| *row);
+            let (left, right): (Vec<u32>, Vec<Option<u32>>) = order.into_iter().unzip();
+            out.push(self.side_by_side(&chunk, &left, &right)?);
+        }
+        let watermarks = Arc::clone(&chunk.watermarks);
+        if out.is_empty() {
+            return Ok(Chunk::empty(&self.schema, chunk.ids.is_some(), watermarks));
+        }
+        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+    }
+}
+
+/// The types of a join's rows, for its schema.
+pub(crate) fn joined_schema(left: &[Type], right: &[Type]) -> SchemaRef {
+    let rowtimes = [Type::Timestamp; 3];
+    arrow_schema(left.iter().chain(right).copied().chain(rowtimes))
+}

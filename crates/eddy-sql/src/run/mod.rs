@@ -1,0 +1,31 @@
+//! Operators, and the rows between them.
+
+mod chunk;
+mod errors;
+mod evaluate;
+mod forest;
+mod groups;
+mod items;
+mod join;
+mod operator;
+mod output;
+mod over;
+mod sort;
+mod state;
+mod window;
+
+pub use errors::ErrorRow;
+pub use output::{OutputRow, StreamRows};
+
+pub(crate) use chunk::Chunk;
+pub(crate) use errors::Errors;
+pub(crate) use evaluate::{Filter, Project};
+pub(crate) use forest::{Explains, Forests};
+pub(crate) use items::{Items, Tells};
+pub(crate) use join::{StreamJoin, TableJoin, Union, joined_schema};
+pub(crate) use operator::{Node, Operator};
+pub(crate) use output::{Writer as OutputWriter, write_text};
+pub(crate) use over::{Frame, Over, OverWindow};
+pub(crate) use sort::{Sort, TimeSort, Within};
+pub(crate) use state::{Reader, Writer};
+pub(crate) use window::{Staggered, Tumble};

@@ -1,0 +1,284 @@
+//! ORDER BY: rows wait until the time has passed what the first term rounds it down to, and leave
+//! sorted by the others; and the T-sort, which puts late rows into the order of a column.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices};
+use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+
+use super::errors::Errors;
+use super::evaluate::Expressions;
+use super::state::{Reader, Writer};
+use super::{Chunk, Operator};
+use crate::error::RunError;
+use crate::expr::Typed;
+use crate::expr::time::Step;
+use crate::limits::MAX_HELD_ROWS;
+
+/// What the first term of ORDER BY is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Within {
+    /// Time rounded down: rows of one step leave together when the time has passed it.
+    Step(Step),
+    /// The value that a window's rows have in common: they come together and leave at once.
+    Window,
+}
+
+/// ORDER BY.
+#[derive(Debug)]
+pub(crate) struct Sort {
+    within: Within,
+    // The time, then the other terms.
+    keys: Expressions,
+    options: Vec<SortOptions>,
+    held: Vec<Held>,
+    n_held: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    chunk: Chunk,
+    // The time, then the other terms.
+    keys: Vec<ArrayRef>,
+    // When the first of the rows may leave.
+    earliest: i64,
+}
+
+impl Sort {
+    pub(crate) fn new(
+        within: Within,
+        time: Typed,
+        terms: Vec<(Typed, SortOptions)>,
+        schema: SchemaRef,
+    ) -> Self {
+        let (terms, options): (Vec<Typed>, Vec<SortOptions>) = terms.into_iter().unzip();
+        let keys = Expressions::new([time].into_iter().chain(terms), schema);
+        Self { within, keys, options, held: Vec::new(), n_held: 0 }
+    }
+
+    /// When a row of that time may leave.
+    fn leaves(&self, time: i64) -> i64 {
+        match self.within {
+            Within::Step(step) => step.next(time),
+            Within::Window => i64::MIN,
+        }
+    }
+
+    fn hold(&mut self, chunk: Chunk, keys: Vec<ArrayRef>) {
+        if chunk.n_rows() == 0 {
+            return;
+        }
+        let times = keys[0].as_primitive::<TimestampMillisecondType>();
+        let earliest = times.iter().map(|time| time.map_or(i64::MIN, |time| self.leaves(time)));
+        let earliest = earliest.min().unwrap_or(i64::MAX);
+        self.n_held += chunk.n_rows();
+        self.held.push(Held { chunk, keys, earliest });
+    }
+}
+
+impl Operator for Sort {
+    fn process(
+        &mut self,
+        mut inputs: Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<Chunk, RunError> {
+        let (chunk, keys) = self.keys.evaluate(inputs.remove(0), errors)?;
+        let nothing = chunk.slice(0, 0);
+        let time = chunk.watermark();
+        let watermarks = match self.within {
+            Within::Step(step) => chunk
+                .watermarks
+                .iter()
+                .map(|time| if *time == i64::MAX { i64::MAX } else { step.floor(*time) })
+                .collect(),
+            Within::Window => Arc::clone(&chunk.watermarks),
+        };
+        let all_watermarks = Arc::clone(&chunk.watermarks);
+        // Rows that were held came before this batch.
+        for held in &mut self.held {
+            held.chunk.ticks.fill(0);
+        }
+        self.hold(chunk, keys);
+        if !self.held.iter().any(|held| held.earliest <= time) {
+            if self.n_held > MAX_HELD_ROWS {
+                let held = format!("ORDER BY of pump {}", errors.pump);
+                return Err(RunError::TooMany { held, most: MAX_HELD_ROWS });
+            }
+            return Ok(Chunk { watermarks, ..nothing });
+        }
+        let held = std::mem::take(&mut self.held);
+        self.n_held = 0;
+        let chunks: Vec<Chunk> = held.iter().map(|held| held.chunk.clone()).collect();
+        let all = Chunk { watermarks: Arc::clone(&all_watermarks), ..Chunk::concat(&chunks)? };
+        let n_keys = held[0].keys.len();
+        let keys: Vec<ArrayRef> = (0..n_keys)
+            .map(|idx| {
+                let parts: Vec<&dyn Array> = held.iter().map(|it| it.keys[idx].as_ref()).collect();
+                concat(&parts)
+            })
+            .collect::<Result<_, _>>()?;
+        let times = keys[0].as_primitive::<TimestampMillisecondType>();
+        let mut ticks = Vec::with_capacity(all.n_rows());
+        let mut stays = Vec::new();
+        for (row, key) in times.iter().enumerate() {
+            let leaves = key.map_or(i64::MIN, |time| self.leaves(time));
+            match all.tick_of(leaves) {
+                Some(tick) => ticks.push(Some(tick.max(all.ticks[row]))),
+                None => {
+                    ticks.push(None);
+                    stays.push(u32::try_from(row).expect("bounded by MAX_HELD_ROWS"));
+                }
+            }
+        }
+        if !stays.is_empty() {
+            let rows = UInt32Array::from(stays.clone());
+            let kept = all.take(&stays, vec![0; stays.len()])?;
+            let keys = keys.iter().map(|key| arrow::compute::take(key, &rows, None));
+            let keys = keys.collect::<Result<_, _>>()?;
+            self.hold(kept, keys);
+        }
+        let mut columns = vec![
+            SortColumn { values: Arc::new(UInt32Array::from(ticks.clone())), options: None },
+            SortColumn { values: Arc::clone(&keys[0]), options: None },
+        ];
+        for (values, options) in keys[1..].iter().zip(&self.options) {
+            columns.push(SortColumn { values: Arc::clone(values), options: Some(*options) });
+        }
+        // What is equal stays in the order in which it came.
+        let order = UInt32Array::from_iter_values(0..u32::try_from(all.n_rows()).expect("bounded"));
+        columns.push(SortColumn { values: Arc::new(order), options: None });
+        let sorted = lexsort_to_indices(&columns, None)?;
+        let leaving: Vec<u32> =
+            sorted.values().iter().copied().filter(|row| ticks[*row as usize].is_some()).collect();
+        let leaving_ticks = leaving.iter().filter_map(|row| ticks[*row as usize]).collect();
+        Ok(Chunk { watermarks, ..all.take(&leaving, leaving_ticks)? })
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut writer = Writer::default();
+        writer.count(self.held.len());
+        for held in &self.held {
+            writer.rows(&held.chunk)?;
+            writer.arrays(&held.keys)?;
+        }
+        Ok(writer.0)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
+        let mut reader = Reader(state);
+        for _ in 0..reader.count()? {
+            let (chunk, keys) = (reader.rows()?, reader.arrays()?);
+            self.hold(chunk, keys);
+        }
+        reader.end()
+    }
+}
+
+/// `ORDER BY t WITHIN INTERVAL ..`: a row leaves when one has come that is later by the interval; a
+/// row that is further behind is late. The column becomes the rows' ROWTIME.
+#[derive(Debug)]
+pub(crate) struct TimeSort {
+    key: Expressions,
+    within_ms: i64,
+    // The latest time seen.
+    latest: i64,
+    // Rows that wait, one a chunk of one row, by time and arrival.
+    held: BTreeMap<(i64, u64), Chunk>,
+    n_arrived: u64,
+}
+
+impl TimeSort {
+    pub(crate) fn new(key: Typed, within_ms: i64, schema: SchemaRef) -> Self {
+        Self {
+            key: Expressions::new([key], schema),
+            within_ms,
+            latest: i64::MIN,
+            held: BTreeMap::new(),
+            n_arrived: 0,
+        }
+    }
+
+    fn threshold(&self) -> i64 {
+        self.latest.saturating_sub(self.within_ms)
+    }
+}
+
+impl Operator for TimeSort {
+    fn process(
+        &mut self,
+        mut inputs: Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<Chunk, RunError> {
+        let (chunk, keys) = self.key.evaluate(inputs.remove(0), errors)?;
+        let times = keys[0].as_primitive::<TimestampMillisecondType>();
+        let mut watermarks = Vec::with_capacity(chunk.watermarks.len());
+        let (mut out, mut ticks) = (Vec::new(), Vec::new());
+        let mut row = 0;
+        for (tick, time) in chunk.watermarks.iter().enumerate() {
+            let tick = u32::try_from(tick).expect("a batch has fewer ticks");
+            while row < chunk.n_rows() && chunk.ticks[row] == tick {
+                match times.is_valid(row).then(|| times.value(row)) {
+                    None => errors.report(&chunk, row, "Late row", "its time is NULL"),
+                    Some(time) if time < self.threshold() => {
+                        let message = "its time is further behind than WITHIN INTERVAL allows";
+                        errors.report(&chunk, row, "Late row", message);
+                        errors.counters.failed -= 1;
+                        errors.counters.late += 1;
+                    }
+                    Some(time) => {
+                        self.latest = self.latest.max(time);
+                        let mut held = chunk.slice(row, 1);
+                        held.rowtimes = keys[0].slice(row, 1);
+                        self.held.insert((time, self.n_arrived), held);
+                        self.n_arrived += 1;
+                    }
+                }
+                row += 1;
+            }
+            let threshold = if *time == i64::MAX { i64::MAX } else { self.threshold() };
+            while let Some(first) = self.held.first_entry() {
+                if first.key().0 > threshold {
+                    break;
+                }
+                out.push(first.remove());
+                ticks.push(tick);
+            }
+            watermarks.push(threshold);
+        }
+        if self.held.len() > MAX_HELD_ROWS {
+            let held = format!("ORDER BY .. WITHIN of pump {}", errors.pump);
+            return Err(RunError::TooMany { held, most: MAX_HELD_ROWS });
+        }
+        let watermarks: Arc<[i64]> = watermarks.into();
+        if out.is_empty() {
+            return Ok(Chunk { watermarks, ..chunk.slice(0, 0) });
+        }
+        Ok(Chunk { watermarks, ticks, ..Chunk::concat(&out)? })
+    }
+
+    fn save(&mut self) -> Result<Vec<u8>, RunError> {
+        let mut writer = Writer::default();
+        writer.number(self.latest);
+        let rows: Vec<Chunk> = self.held.values().cloned().collect();
+        writer.count(usize::from(!rows.is_empty()));
+        if !rows.is_empty() {
+            writer.rows(&Chunk::concat(&rows)?)?;
+        }
+        Ok(writer.0)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
+        let mut reader = Reader(state);
+        self.latest = reader.number()?;
+        if reader.count()? > 0 {
+            let rows = reader.rows()?;
+            for row in 0..rows.n_rows() {
+                self.held.insert((rows.rowtimes().value(row), self.n_arrived), rows.slice(row, 1));
+                self.n_arrived += 1;
+            }
+        }
+        reader.end()
+    }
+}

@@ -1,0 +1,7 @@
+-- Expectation: CAST rounds a number to an integer, halves away from zero (the Reference: "rounded by the cast");
+-- text is read as numbers, booleans and times; a time to VARCHAR is written as SQL writes it.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (a INTEGER, b DOUBLE, c BOOLEAN, d VARCHAR(23), e VARCHAR(10), f DECIMAL(6,2), g TIMESTAMP);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM CAST(d AS INTEGER), CAST(s AS DOUBLE), CAST('TRUE' AS BOOLEAN), CAST(ROWTIME AS VARCHAR(23)),
+ CAST(CAST(ROWTIME AS DATE) AS VARCHAR(10)), CAST(d AS DECIMAL(6,2)), CAST('2018-01-02 03:04:05.6' AS TIMESTAMP)
+ FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,4 @@
+-- Expectation: keys may be expressions, and the select list may compute with keys and aggregates.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (k VARCHAR(12), x DOUBLE, n DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM UPPER(k) || '!', SUM(v) / COUNT(*) + 1, COUNT(*) * 2 FROM "SOURCE_SQL_STREAM_001" GROUP BY UPPER(k), FLOOR(ROWTIME TO MINUTE);

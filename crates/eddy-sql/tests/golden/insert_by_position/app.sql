@@ -1,0 +1,5 @@
+-- Expectation: without a list, columns are assigned by position and converted: INTEGER to VARCHAR, DOUBLE to INTEGER
+-- rounded, a VARCHAR cut to its length.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (x VARCHAR(3), y INTEGER, z VARCHAR(2));
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM v, d, s FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,4 @@
+-- Expectation: unknown functions are refused by name.
+CREATE OR REPLACE STREAM "OUT" (a VARCHAR(10));
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM SOUNDEX("iotName") FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,4 @@
+-- Expectation: an output that is no stream is refused.
+CREATE OR REPLACE STREAM "OUT" (a VARCHAR(10));
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM "iotName" FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,4 @@
+-- Expectation: a row that arrives behind the stream's time is moved up to it: nothing is late by ROWTIME.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (rt TIMESTAMP, v DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM ROWTIME, v FROM "SOURCE_SQL_STREAM_001";

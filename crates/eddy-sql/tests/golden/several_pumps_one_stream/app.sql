@@ -1,0 +1,9 @@
+-- Expectation: several pumps may fill one stream; rows come in the order of the records, at one record in
+-- the order of the pumps. A stream that is read is no destination; one that nothing reads is.
+CREATE OR REPLACE STREAM "MID" (k VARCHAR(8), v DOUBLE);
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE OR REPLACE STREAM "OTHER" (v DOUBLE);
+CREATE OR REPLACE PUMP "A" AS INSERT INTO "MID" SELECT STREAM k, v FROM "SOURCE_SQL_STREAM_001" WHERE v > 1;
+CREATE OR REPLACE PUMP "B" AS INSERT INTO "MID" SELECT STREAM 'x', v FROM "SOURCE_SQL_STREAM_001";
+CREATE OR REPLACE PUMP "C" AS INSERT INTO "OUT" SELECT STREAM * FROM "MID";
+CREATE OR REPLACE PUMP "D" AS INSERT INTO "OTHER" SELECT STREAM v FROM "MID" WHERE k = 'x';

@@ -1,0 +1,4 @@
+-- Expectation: a key whose window has closed opens a new one by its next record; a record at the closing time is outside.
+CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (k VARCHAR(8), n BIGINT);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
+SELECT STREAM k, COUNT(*) FROM "SOURCE_SQL_STREAM_001" WINDOWED BY STAGGER (PARTITION BY k RANGE INTERVAL '10' SECOND);

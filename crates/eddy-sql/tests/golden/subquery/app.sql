@@ -1,0 +1,4 @@
+-- Expectation: a subquery in FROM has its own names and keeps ROWTIME.
+CREATE OR REPLACE STREAM "OUT" (t TIMESTAMP, doubled DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM x.ROWTIME, x.w FROM (SELECT STREAM v * 2 AS w, k FROM "SOURCE_SQL_STREAM_001") AS x WHERE x.k = 'a';

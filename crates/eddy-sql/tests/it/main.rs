@@ -1,0 +1,7 @@
+//! Applications as they are written, their input, and what must come out.
+
+mod batches;
+mod cases;
+mod forests;
+mod golden;
+mod snapshots;

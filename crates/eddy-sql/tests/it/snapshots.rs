@@ -1,0 +1,55 @@
+//! A restart at any place changes nothing.
+
+use eddy_sql::Application;
+
+use crate::cases::{Case, Lines, all, feed};
+
+fn with_restart(case: &Case, at: usize) -> (String, String) {
+    let mut out = Lines::default();
+    let mut first = case.application();
+    let (before, after) = case.steps.split_at(at);
+    feed(&mut first, before, 3, &mut out);
+    let saved = first.snapshot().expect("it can be saved");
+    // What was saved goes on as well: saving changes nothing.
+    drop(first);
+    let mut options = case.options.clone();
+    options.start_ms = 0;
+    let mut second = Application::restore(&case.text, options, &saved)
+        .unwrap_or_else(|error| panic!("{} at {at}: {error}", case.name));
+    assert_eq!(second.snapshot().expect("it can be saved"), saved, "{} at {at}", case.name);
+    feed(&mut second, after, 3, &mut out);
+    out.take(second.finish().expect("it ends"));
+    out.text()
+}
+
+#[test]
+fn a_restart_in_the_middle_changes_nothing() {
+    for case in all().iter().filter(|case| case.refused.is_none()) {
+        let whole = case.run(3);
+        let n_steps = case.steps.len();
+        let every = n_steps.div_ceil(12).max(1);
+        for at in (0..=n_steps).step_by(every) {
+            assert_eq!(with_restart(case, at), whole, "{} at {at}", case.name);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_application_or_a_damaged_one_is_refused() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "walkthrough").expect("it is there");
+    let mut application = case.application();
+    feed(&mut application, &case.steps, 100, &mut Lines::default());
+    let saved = application.snapshot().expect("it can be saved");
+    let restore = |text: &str, saved: &[u8]| {
+        Application::restore(text, case.options.clone(), saved)
+            .map(drop)
+            .map_err(|it| it.to_string())
+    };
+    let changed = case.text.replace("DESC", "ASC");
+    assert!(restore(&changed, &saved).is_err_and(|error| error.contains("another application")));
+    for length in (0..saved.len()).step_by(saved.len() / 50 + 1) {
+        assert!(restore(&case.text, &saved[..length]).is_err(), "cut at {length}");
+    }
+    assert!(restore(&case.text, b"EDDYSQL\x02").is_err_and(|error| error.contains("version")));
+}
