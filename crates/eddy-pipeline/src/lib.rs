@@ -6,7 +6,7 @@
 //! durable), commit position and changed models in one write. What stands around the loop is here
 //! too: which partitions start and when ([`Pipeline::run`]), states in slatedb
 //! ([`SlateStateStore`]), the counters ([`Counters`]), the settings file ([`Settings`]) and the
-//! embedded default ([`embedded`]). `parts.rs` is the one file that names concrete sources and
+//! embedded default ([`embedded`]) and the process of a fleet ([`fleet`]). `parts.rs` is the one file that names concrete sources and
 //! sinks.
 //!
 //! It does not know how a record looks, what a forest is, or how any service is called.
@@ -14,8 +14,11 @@
 mod checkpoint;
 mod counters;
 pub mod embedded;
+pub mod fleet;
 mod in_process;
 mod input;
+mod models;
+mod objects;
 mod outputs;
 mod parts;
 mod pipeline;
@@ -31,7 +34,7 @@ pub use outputs::Outputs;
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings,
+    OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings,
     Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;

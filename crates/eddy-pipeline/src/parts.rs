@@ -30,6 +30,16 @@ pub struct Built {
 /// A part cannot be opened, or the settings do not fit together.
 pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let source = source(&settings.source, &clock).await;
+    build_on(settings, source, clock).await
+}
+
+/// Opens every part that the settings name but the source.
+pub(crate) async fn build_on(
+    settings: &Settings,
+    source: Arc<dyn Source>,
+    clock: Arc<dyn Clock>,
+) -> Result<Built, StreamError> {
     let schema = settings
         .schema
         .load()
@@ -54,7 +64,7 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
         });
     }
     let pipeline = Pipeline {
-        source: source(&settings.source, &clock).await,
+        source,
         decoder,
         schema,
         detector: settings.detector.clone(),
@@ -62,7 +72,7 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
             sinks,
             dead_letters: Arc::new(DeadLetterFile::open(&settings.dead_letters)?),
         },
-        state: Arc::new(SlateStateStore::in_folder(&settings.state.path)?),
+        state: Arc::new(SlateStateStore::open(&settings.state)?),
         clock,
         settings: settings.pipeline.clone(),
         counters: Arc::new(Counters::default()),
@@ -94,7 +104,8 @@ fn row(format: RowFormatSetting) -> RowFormat {
     }
 }
 
-async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) -> Arc<dyn Source> {
+/// Opens the source.
+pub(crate) async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) -> Arc<dyn Source> {
     let clock = Arc::clone(clock);
     match settings {
         SourceSettings::Kinesis { stream, connection, read, .. } => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eddy_kinesis::ConnectionSettings;
 
+use crate::objects::parse_s3_url;
 use crate::settings::{Settings, SinkSettings, SourceSettings};
 
 impl Settings {
@@ -12,6 +13,7 @@ impl Settings {
     pub(crate) fn problem(&self) -> Option<String> {
         self.source_problem()
             .or_else(|| self.pipeline_problem())
+            .or_else(|| self.state_problem())
             .or_else(|| self.sinks.iter().find_map(sink_problem))
             .or_else(|| self.shared_file())
             .or_else(|| self.page_problem())
@@ -68,6 +70,15 @@ impl Settings {
         None
     }
 
+    fn state_problem(&self) -> Option<String> {
+        let url = self.state.url.as_ref()?;
+        if self.state.path.is_some() {
+            return Some("state has both path and url: keep one".to_owned());
+        }
+        let problem = parse_s3_url(url).err().map(|problem| format!("state.url {problem}"));
+        problem.or_else(|| endpoint_problem("state", &self.state.connection))
+    }
+
     /// A file that two parts would write, or that is read and written.
     fn shared_file(&self) -> Option<String> {
         let mut files = HashSet::new();
@@ -79,7 +90,9 @@ impl Settings {
             SourceSettings::File { path, .. } => Some(path),
             _ => None,
         };
-        sinks.chain([&self.dead_letters, &self.state.path]).chain(source).find_map(|path| {
+        let state = self.state.url.is_none().then(|| self.state.folder());
+        let paths = sinks.chain([&self.dead_letters]).chain(source).map(PathBuf::as_path);
+        paths.chain(state).find_map(|path| {
             let twice = !files.insert(resolved(path));
             twice.then(|| {
                 format!("{} has two uses: source, sinks, dead_letters and state need files of their own", path.display())

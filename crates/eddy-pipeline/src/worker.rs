@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use eddy_detect::{Detector, RestoreError};
 use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
-use eddy_stream::{Batch, PartitionState, StateChange, StreamError};
+use eddy_stream::{Batch, PartitionState, Source, StateChange, StreamError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, fingerprint_change, model_key};
 use crate::counters::{Counters, Totals};
 use crate::input::{Input, MAX_HELD_RECORDS, Timed, end_of, second};
 use crate::outputs::{Outputs, Step};
-use crate::prefetch::{PREFETCH_BATCHES, Prefetch};
+use crate::prefetch::{PREFETCH_BATCHES, Reading};
 use crate::settings::{OnUnreadableModel, PipelineSettings};
 
 /// Rows and letters settled together at most, so that a payload or a read that holds very many does
@@ -48,7 +48,8 @@ pub(crate) enum Rest {
 /// A partition being worked on.
 pub(crate) struct Worker {
     pub(crate) partition: PartitionId,
-    pub(crate) reader: Prefetch,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) reader: Reading,
     pub(crate) input: Input,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) detector: Detector,
@@ -301,6 +302,9 @@ impl Worker {
         changes.push(fingerprint_change(&self.detector.fingerprint()));
         changes.push(self.checkpoint.change());
         self.state.commit(changes).await?;
+        if let Some(position) = &self.checkpoint.position {
+            self.source.committed(&self.partition, position);
+        }
         self.detector.evict();
         self.counters.update_partition(&self.partition, |status| {
             status.models = self.detector.n_models();
