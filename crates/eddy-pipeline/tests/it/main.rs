@@ -3,4 +3,5 @@
 mod chain;
 mod crashes;
 mod documents;
+mod fleet;
 mod support;
