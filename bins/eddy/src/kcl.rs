@@ -22,7 +22,8 @@ pub(crate) struct KclArgs {
 pub(crate) fn run(args: &KclArgs) -> Result<()> {
     let settings = load(&args.settings)?;
     settings.check_fleet()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_signals()?;
         let done = fleet::run(&settings, tokio::io::stdin(), tokio::io::stdout(), stop).await?;

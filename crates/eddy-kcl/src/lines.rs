@@ -50,9 +50,10 @@ async fn read_line(
     line: &mut Vec<u8>,
 ) -> Result<bool, StreamError> {
     loop {
-        let read = input.fill_buf().await.map_err(|error| {
-            StreamError::fatal("cannot read standard input").with_source(error)
-        })?;
+        let read = input
+            .fill_buf()
+            .await
+            .map_err(|error| StreamError::fatal("cannot read standard input").with_source(error))?;
         if read.is_empty() {
             return Ok(false);
         }

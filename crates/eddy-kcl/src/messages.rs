@@ -86,9 +86,8 @@ pub(crate) fn read(line: &[u8]) -> Result<Option<Message>, StreamError> {
     if line.is_empty() {
         return Ok(None);
     }
-    let unreadable = |what: &str| {
-        StreamError::fatal(format!("a message of the daemon cannot be read: {what}"))
-    };
+    let unreadable =
+        |what: &str| StreamError::fatal(format!("a message of the daemon cannot be read: {what}"));
     let fields: Fields = match serde_json::from_str(line) {
         Ok(fields) => fields,
         Err(error) => {
@@ -228,13 +227,17 @@ mod tests {
         assert_eq!(behind_ms, Some(12));
         assert_eq!(records[0].data, r#"{"v":1}"#);
         assert_eq!(records[0].position, position("7", 0));
-        assert_eq!((records[0].arrival_ms, &*records[0].partition_key), (1_700_000_000_123, "dev-1"));
+        assert_eq!(
+            (records[0].arrival_ms, &*records[0].partition_key),
+            (1_700_000_000_123, "dev-1")
+        );
         assert_eq!((records[1].position.clone(), records[1].data.len()), (position("7", 1), 0));
     }
 
     #[test]
     fn what_is_no_message_is_skipped_and_what_must_be_understood_is_not() {
-        for line in ["", "  ", "SLF4J: no logger", "{", "[]", "{\"action\":\"dance\"}", "{\"a\":1}"] {
+        for line in ["", "  ", "SLF4J: no logger", "{", "[]", "{\"action\":\"dance\"}", "{\"a\":1}"]
+        {
             assert_eq!(read(line.as_bytes()).expect("skipped"), None, "{line}");
         }
         assert_eq!(read(b"\xff\xfe").expect("skipped"), None);

@@ -53,7 +53,9 @@ impl Checkpoint {
         }
     }
 
-    pub(crate) async fn load(state: &(impl StateView + ?Sized)) -> Result<Option<Self>, StreamError> {
+    pub(crate) async fn load(
+        state: &(impl StateView + ?Sized),
+    ) -> Result<Option<Self>, StreamError> {
         let Some(bytes) = state.get(CHECKPOINT).await? else { return Ok(None) };
         let checkpoint: Self = serde_json::from_slice(&bytes).map_err(|error| {
             StreamError::fatal("the saved position cannot be read; restore the state or remove it")

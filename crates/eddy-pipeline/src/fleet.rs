@@ -28,7 +28,9 @@ impl Settings {
     pub fn check_fleet(&self) -> Result<(), SettingsError> {
         let refused = |reason: &str| Err(SettingsError::Invalid { reason: reason.to_owned() });
         if !matches!(self.source, SourceSettings::Kinesis { .. }) {
-            return refused("source.type must be kinesis: the Kinesis Client Library shares shards");
+            return refused(
+                "source.type must be kinesis: the Kinesis Client Library shares shards",
+            );
         }
         for sink in &self.sinks {
             match sink {

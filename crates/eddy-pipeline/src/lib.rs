@@ -34,8 +34,8 @@ pub use outputs::Outputs;
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings,
-    Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
+    OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting,
+    SchemaSettings, Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;
 pub use telemetry::publish;

@@ -86,7 +86,8 @@ impl StateStore for SlateStateStore {
             ..Settings::default()
         };
         let db = Db::builder(path, Arc::clone(&self.objects)).with_settings(settings);
-        let db = patiently("open", async { db.build().await.map_err(|error| failed("open", error)) });
+        let db =
+            patiently("open", async { db.build().await.map_err(|error| failed("open", error)) });
         let db = db.await?;
         Ok(Box::new(SlateState { db }))
     }
@@ -202,10 +203,8 @@ impl PartitionState for SlateState {
     }
 
     async fn close(self: Box<Self>) -> Result<(), StreamError> {
-        patiently("close", async {
-            self.db.close().await.map_err(|error| failed("close", error))
-        })
-        .await
+        patiently("close", async { self.db.close().await.map_err(|error| failed("close", error)) })
+            .await
     }
 }
 

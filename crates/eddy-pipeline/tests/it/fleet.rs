@@ -12,9 +12,7 @@ use eddy_pipeline::{OnLostState, PipelineSettings, Stop, fleet};
 use eddy_record::{PartitionId, Position, RawRecord, ScoredRecord};
 use eddy_stream::{MemorySource, Rejected, Sink, StateStore as _, StreamError};
 use serde_json::{Value, json};
-use tokio::io::{
-    AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex,
-};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, Lines, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -325,7 +323,10 @@ async fn a_checkpoint_that_is_refused_is_tried_again_or_left_to_the_next_commit(
     daemon.say(r#"{"action":"shardEnded"}"#).await;
     for _ in 0..2 {
         let asked = daemon.hear().await.expect("a checkpoint");
-        assert_eq!((&asked["action"], &asked["sequenceNumber"]), (&json!("checkpoint"), &json!(null)));
+        assert_eq!(
+            (&asked["action"], &asked["sequenceNumber"]),
+            (&json!("checkpoint"), &json!(null))
+        );
         daemon.acknowledge(&asked, Some("InvalidStateException")).await;
     }
     let asked = daemon.hear().await.expect("a checkpoint");
@@ -466,7 +467,8 @@ async fn places_inside_an_aggregate_are_kept() {
         record.position = Position { sequence: n.into(), sub_sequence };
         record
     };
-    let all: Vec<RawRecord> = (0..20).flat_map(|n| (0..10).map(move |sub| inside(n, sub))).collect();
+    let all: Vec<RawRecord> =
+        (0..20).flat_map(|n| (0..10).map(move |sub| inside(n, sub))).collect();
     let whole = rows_of_one_process(vec![(SHARD, &[], all.clone())]).await;
     let world = World::default();
     let mut daemon = Daemon::start(&world, eager(), listing(&[(SHARD, &[])])).await;
@@ -500,7 +502,8 @@ async fn children_of_a_split_and_of_a_merge_go_on_with_their_parents_models() {
         ("shardId-3", &["shardId-1", "shardId-2"], of(600, 900, &[0, 1, 2])),
     ];
     let whole = rows_of_one_process(shards.to_vec()).await;
-    let lists: Vec<(&str, &[&str])> = shards.iter().map(|(id, parents, _)| (*id, *parents)).collect();
+    let lists: Vec<(&str, &[&str])> =
+        shards.iter().map(|(id, parents, _)| (*id, *parents)).collect();
 
     // Each shard in a process of its own; the children of the split at the same time.
     let world = World::default();
@@ -560,7 +563,8 @@ async fn a_child_whose_parent_is_not_finished_has_lost_its_parents_state() {
     daemon.close().await.expect("ends well");
 
     let mut daemon = Daemon::start(&world, eager(), listing(shards)).await;
-    let message = json!({"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "TRIM_HORIZON"});
+    let message =
+        json!({"action": "initialize", "shardId": "shardId-1", "sequenceNumber": "TRIM_HORIZON"});
     daemon.say(&message.to_string()).await;
     assert_eq!(daemon.hear().await, None, "no status");
     let error = daemon.process.await.expect("no panic").expect_err("refused").to_string();
@@ -611,8 +615,7 @@ async fn a_sink_that_fails_for_a_while_gets_every_row_without_the_daemon_s_help(
         let world = World::default();
         let to = Arc::clone(&world.rows) as Arc<dyn Sink>;
         let sink = Arc::new(Flaky { to, fails: AtomicBool::new(true) });
-        let mut daemon =
-            Daemon::start_to(&world, settings, listing(&[(SHARD, &[])]), sink).await;
+        let mut daemon = Daemon::start_to(&world, settings, listing(&[(SHARD, &[])]), sink).await;
         daemon.initialize(SHARD, "TRIM_HORIZON", 0).await;
         for records in all.chunks(100) {
             daemon.give(records).await;
