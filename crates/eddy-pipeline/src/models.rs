@@ -2,7 +2,7 @@
 
 use eddy_detect::Detector;
 use eddy_record::StreamIdentity;
-use eddy_stream::{Partition, PartitionState, StateChange, StateStore, StateView, StreamError};
+use eddy_stream::{Partition, PartitionState, StateChange, StateStore, StreamError};
 
 use crate::checkpoint::{Checkpoint, MODEL_PREFIX, fingerprint_change, load_fingerprint};
 use crate::settings::OnUnreadableModel;
