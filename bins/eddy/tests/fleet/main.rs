@@ -178,6 +178,12 @@ fn held(double: &BulkDouble, index: &str) -> BTreeMap<String, Value> {
     documents.filter(|((of, _), _)| of == index).map(|((_, id), document)| (id, document)).collect()
 }
 
+/// The numbers of the records that no row is made of.
+fn missing_of(rows: &BTreeMap<String, Value>, n_records: u64) -> Vec<u64> {
+    let there: BTreeSet<u64> = rows.values().filter_map(|row| row["n"].as_u64()).collect();
+    (0..n_records).filter(|n| !there.contains(n)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fleet_loses_and_doubles_nothing_when_a_worker_is_killed() {
     let aws_url = var("FLEET_AWS_URL").expect("FLEET_AWS_URL is set: run .ci/fleet");
@@ -186,18 +192,19 @@ async fn a_fleet_loses_and_doubles_nothing_when_a_worker_is_killed() {
     ensure_stream(&kinesis, STREAM, SHARDS).await.expect("a stream");
     let double = BulkDouble::default();
     let sink_url = format!("http://{}", serve(double.router()).await);
-    let shared = folder.path().join("shared.toml");
     let state = format!(
         "url = \"s3://fleet/state\"\nconnection = {{ region = \"us-east-1\", endpoint_url = \"{aws_url}\" }}"
     );
-    let letters = folder.path().join("letters.ndjson");
-    let text = settings(&aws_url, &sink_url, SHARED, &state, &letters);
-    std::fs::write(&shared, text).expect("written");
-
     let done = Arc::new(AtomicBool::new(false));
     let loading = tokio::spawn(load(kinesis, Arc::clone(&done)));
-    let [first, mut second] =
-        ["first", "second"].map(|name| Daemon::start(folder.path(), name, &aws_url, &shared));
+    let [first, mut second] = ["first", "second"].map(|name| {
+        // Two machines have their own files.
+        let letters = folder.path().join(name).join("letters.ndjson");
+        let path = folder.path().join(format!("{name}.toml"));
+        let text = settings(&aws_url, &sink_url, SHARED, &state, &letters);
+        std::fs::write(&path, text).expect("written");
+        Daemon::start(folder.path(), name, &aws_url, &path)
+    });
     wait_for("each worker works on two shards", || {
         first.processes() == 2 && second.processes() == 2
     })
@@ -213,10 +220,14 @@ async fn a_fleet_loses_and_doubles_nothing_when_a_worker_is_killed() {
     done.store(true, Ordering::Relaxed);
     let counts = loading.await.expect("no panic");
     let acknowledged = usize::try_from(counts.acknowledged).expect("small");
-    wait_for("every acknowledged record is delivered", || {
-        held(&double, SHARED).len() >= acknowledged
+    let (start, mut missing) = (Instant::now(), Vec::new());
+    wait_for("every acknowledged record is delivered, or none comes any more", || {
+        let before = missing.len();
+        missing = missing_of(&held(&double, SHARED), counts.acknowledged);
+        missing.is_empty() || start.elapsed() > PATIENCE / 2 && missing.len() == before
     })
     .await;
+    assert!(missing.is_empty(), "{} of {acknowledged} missing: {missing:?}", missing.len());
 
     // The daemon gives its shards up in order.
     second.signal("-TERM", false);
