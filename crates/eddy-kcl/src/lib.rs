@@ -16,6 +16,24 @@
 //! know how records are scored nor where positions are kept. The pipeline's own state is the truth
 //! about what is settled; the library's checkpoint may be behind it and is never ahead.
 //!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), eddy_stream::StreamError> {
+//! use eddy_kcl::Connection;
+//!
+//! let input = concat!(
+//!     r#"{"action":"initialize","shardId":"shardId-000000000000","#,
+//!     r#""sequenceNumber":"4959","subSequenceNumber":0}"#,
+//!     "\n"
+//! );
+//! let accepted = Connection::accept(input.as_bytes(), tokio::io::sink()).await?;
+//! let (_connection, lease) = accepted.expect("the daemon gives a shard");
+//! assert_eq!(lease.shard.as_str(), "shardId-000000000000");
+//! assert_eq!(lease.checkpoint.expect("records were settled").to_string(), "4959:0");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Not done: no checkpoint is prepared in advance, and de-aggregation is the daemon's.
 //!
 //! The protocol is documented in the package `software.amazon.kinesis.multilang` of

@@ -2,6 +2,7 @@
 
 mod discover;
 mod embedded;
+mod kcl;
 mod run;
 mod score;
 mod support;
