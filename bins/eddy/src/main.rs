@@ -5,6 +5,7 @@
 
 mod discover;
 mod embedded;
+mod kcl;
 mod run;
 mod score;
 mod serve;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Run a pipeline by a settings file
     Run(run::RunArgs),
+    /// Work on one shard of a fleet, started by Amazon's MultiLangDaemon
+    Kcl(kcl::KclArgs),
     /// Say whether a settings file can be used, and what is wrong with it
     Check(run::CheckArgs),
     /// Score CSV or NDJSON from standard input
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         None => embedded::run(&cli.embedded),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Kcl(args)) => kcl::run(args),
         Some(Command::Check(args)) => run::check(args),
         Some(Command::Score(args)) => score::run(args),
         Some(Command::Discover) => discover::run(),
