@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("eddy-kinesis", &["eddy-aws", "eddy-record", "eddy-stream"]),
     ("eddy-sinks", &["eddy-aws", "eddy-record", "eddy-stream"]),
     ("eddy-index", &["eddy-record", "eddy-stream"]),
+    ("eddy-kcl", &["eddy-record", "eddy-stream"]),
     ("eddy-sensors", &[]),
     (
         "eddy-pipeline",
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-aws",
             "eddy-detect",
             "eddy-index",
+            "eddy-kcl",
             "eddy-kinesis",
             "eddy-record",
             "eddy-sensors",

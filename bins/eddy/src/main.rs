@@ -5,6 +5,7 @@
 
 mod discover;
 mod embedded;
+mod kcl;
 mod run;
 mod score;
 mod serve;
@@ -41,6 +42,8 @@ struct Cli {
 enum Command {
     /// Run a pipeline by a settings file, or an SQL application
     Run(run::RunArgs),
+    /// Work on one shard of a fleet, started by Amazon's MultiLangDaemon
+    Kcl(kcl::KclArgs),
     /// Say whether a settings file or an SQL application can be used, and what is wrong with it
     Check(run::CheckArgs),
     /// Score CSV or NDJSON from standard input
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         None => embedded::run(&cli.embedded),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Kcl(args)) => kcl::run(args),
         Some(Command::Check(args)) => run::check(args),
         Some(Command::Score(args)) => score::run(args),
         Some(Command::Discover) => discover::run(),

@@ -91,7 +91,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
     Ok(())
 }
 
-fn load(path: &std::path::Path) -> Result<Settings> {
+/// Reads settings and sees whether the detector's fit the schema.
+pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
     if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
         bail!(
             "{}: this binary was built without SQL applications (the feature `sql`)",

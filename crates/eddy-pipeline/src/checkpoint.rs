@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eddy_record::{Position, StreamIdentity};
-use eddy_stream::{PartitionState, StateChange, StreamError};
+use eddy_stream::{StateChange, StateView, StreamError};
 use serde::{Deserialize, Serialize};
 
 /// The version of [`Checkpoint`]'s format; older ones stay readable.
@@ -57,7 +57,9 @@ impl Checkpoint {
         }
     }
 
-    pub(crate) async fn load(state: &dyn PartitionState) -> Result<Option<Self>, StreamError> {
+    pub(crate) async fn load(
+        state: &(impl StateView + ?Sized),
+    ) -> Result<Option<Self>, StreamError> {
         let Some(bytes) = state.get(CHECKPOINT).await? else { return Ok(None) };
         let checkpoint: Self = serde_json::from_slice(&bytes).map_err(|error| {
             StreamError::fatal("the saved position cannot be read; restore the state or remove it")
@@ -80,7 +82,7 @@ impl Checkpoint {
 
 /// The fingerprint of the detector whose models are saved.
 pub(crate) async fn load_fingerprint(
-    state: &dyn PartitionState,
+    state: &(impl StateView + ?Sized),
 ) -> Result<Option<Bytes>, StreamError> {
     state.get(FINGERPRINT).await
 }

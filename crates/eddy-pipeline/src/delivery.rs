@@ -123,6 +123,16 @@ impl Delivery {
         self.count().await
     }
 
+    /// Returns when the sinks have answered everything handed over; an archive keeps what it has until
+    /// [`Delivery::flush`].
+    pub(crate) async fn wait_for_sinks(&mut self) -> Result<(), StreamError> {
+        while self.done(&self.queues[..self.n_sinks]) < self.last_step {
+            let answer = self.answer().await?;
+            self.note(answer);
+        }
+        self.count().await
+    }
+
     /// Returns when everything handed over is durable in every destination or, like the letters, in
     /// the dead letters. What comes next stands behind `committed`.
     pub(crate) async fn flush(&mut self, committed: Option<&Position>) -> Result<(), StreamError> {

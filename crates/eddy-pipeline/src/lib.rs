@@ -6,7 +6,7 @@
 //! are durable in all of them, commit position and changed models in one write. What stands around the loop is here
 //! too: which partitions start and when ([`Pipeline::run`]), states in slatedb
 //! ([`SlateStateStore`]), the counters ([`Counters`]), the settings file ([`Settings`]) and the
-//! embedded default ([`embedded`]). `parts.rs` is the one file that names concrete sources and
+//! embedded default ([`embedded`]) and the process of a fleet ([`fleet`]). `parts.rs` is the one file that names concrete sources and
 //! sinks.
 //!
 //! It does not know how a record looks, what a forest is, or how any service is called.
@@ -15,8 +15,10 @@ mod checkpoint;
 mod counters;
 mod delivery;
 pub mod embedded;
+pub mod fleet;
 mod in_process;
 mod input;
+mod models;
 mod objects;
 mod outputs;
 mod parts;
@@ -34,8 +36,8 @@ pub use outputs::Outputs;
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting, SchemaSettings,
-    Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
+    OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting,
+    SchemaSettings, Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;
 pub use telemetry::publish;

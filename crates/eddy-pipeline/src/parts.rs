@@ -31,6 +31,16 @@ pub struct Built {
 /// A part cannot be opened, or the settings do not fit together.
 pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let source = source(&settings.source, &clock).await;
+    build_on(settings, source, clock).await
+}
+
+/// Opens every part that the settings name but the source.
+pub(crate) async fn build_on(
+    settings: &Settings,
+    source: Arc<dyn Source>,
+    clock: Arc<dyn Clock>,
+) -> Result<Built, StreamError> {
     let schema = settings
         .schema
         .load()
@@ -76,7 +86,7 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
         sinks.push(sink);
     }
     let pipeline = Pipeline {
-        source: source(&settings.source, &clock).await,
+        source,
         decoder,
         schema,
         detector: settings.detector.clone(),
@@ -124,7 +134,8 @@ fn row(format: RowFormatSetting) -> RowFormat {
     }
 }
 
-async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) -> Arc<dyn Source> {
+/// Opens the source.
+pub(crate) async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) -> Arc<dyn Source> {
     let clock = Arc::clone(clock);
     match settings {
         SourceSettings::Kinesis { stream, connection, read, .. } => {

@@ -10,17 +10,18 @@ use eddy_stream::{
     ArchiveStart, Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange,
     StateStore, StreamError,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::checkpoint::{Checkpoint, MODEL_PREFIX, load_fingerprint};
+use crate::checkpoint::Checkpoint;
 use crate::counters::Counters;
 use crate::delivery::Delivery;
 use crate::input::Input;
+use crate::models::{check_models, forget_models, inherit_models};
 use crate::outputs::Outputs;
-use crate::prefetch::Prefetch;
-use crate::settings::{OnUnreadableModel, PipelineSettings};
+use crate::prefetch::{Prefetch, Reading};
+use crate::settings::{OnLostState, PipelineSettings};
 use crate::worker::{Rest, Stop, Worker};
 
 /// How often the partitions are listed again while all is well.
@@ -64,7 +65,11 @@ impl Pipeline {
     /// The settings do not fit together; the source, a sink or the state failed for good.
     pub async fn run(self, stop: watch::Receiver<Stop>) -> Result<(), StreamError> {
         let stream = self.source.identity().await?;
-        let first_listing = self.first_listing(&stream).await?;
+        // A fleet's coordinator says where partitions start.
+        let first_listing = match self.source.assignment() {
+            Some(_) => HashSet::new(),
+            None => self.first_listing(&stream).await?,
+        };
         let pipeline = Arc::new(self);
         let mut run = Run {
             pipeline,
@@ -76,7 +81,6 @@ impl Pipeline {
             finished: HashSet::new(),
             resting: HashSet::new(),
             pauses: HashMap::new(),
-            inheriting: Arc::default(),
         };
         let mut aborted = run.stop.clone();
         let result = tokio::select! {
@@ -115,6 +119,18 @@ impl Pipeline {
         state.close().await?;
         Ok(listing.into_iter().collect())
     }
+
+    /// What follows a state that does not have what it should have.
+    fn on_lost_state(&self, problem: &str) -> Result<(), StreamError> {
+        if self.settings.on_lost_state == OnLostState::Refuse {
+            return Err(StreamError::fatal(format!(
+                "{problem}. Restore it, or set on_lost_state = \"restart\" to go on from the lease \
+                 with models that start afresh"
+            )));
+        }
+        tracing::warn!("{problem}; the models start afresh");
+        Ok(())
+    }
 }
 
 /// The stream that was last seen under this name.
@@ -151,8 +167,6 @@ struct Run {
     // Drained or told to stop, not at their end: their children do not start.
     resting: HashSet<PartitionId>,
     pauses: HashMap<PartitionId, Duration>,
-    // Opening a state fences its owner: children take turns at their parent's.
-    inheriting: Arc<Mutex<()>>,
 }
 
 impl Run {
@@ -219,7 +233,6 @@ impl Run {
             Start::TrimHorizon
         };
         let mut stop = self.stop.clone();
-        let inheriting = Arc::clone(&self.inheriting);
         self.workers.spawn(async move {
             if !pause.is_zero() {
                 let stopped = stop.wait_for(|stop| *stop == Stop::Now);
@@ -228,7 +241,7 @@ impl Run {
                 }
             }
             let start_of_work = Instant::now();
-            let worked = work(&pipeline, stream, &partition, start, stop, &inheriting).await;
+            let worked = work(&pipeline, stream, &partition, start, stop).await;
             (partition, start_of_work, worked)
         });
     }
@@ -273,22 +286,52 @@ async fn work(
     partition: &Partition,
     configured: Start,
     stop: watch::Receiver<Stop>,
-    inheriting: &Mutex<()>,
 ) -> Result<Rest, StreamError> {
     let state = pipeline.state.open(&stream.name, &partition.id).await?;
     let detector =
         Detector::new(&pipeline.detector, Arc::clone(&pipeline.schema)).map_err(|error| {
             StreamError::fatal("the detector's settings are refused").with_source(error)
         })?;
-    let saved = Checkpoint::load(state.as_ref()).await?;
-    if saved.is_none() && !partition.parents.is_empty() {
-        let _turn = inheriting.lock().await;
-        inherit_models(pipeline, &stream, partition, state.as_ref()).await?;
+    let assignment = pipeline.source.assignment();
+    let mut saved = Checkpoint::load(state.as_ref()).await?;
+    if let Some(settled) = assignment.as_ref().and_then(|told| told.settled.as_ref()) {
+        let known = saved.as_ref().filter(|saved| saved.stream == stream);
+        let known = known.and_then(|saved| saved.position.as_ref());
+        if known < Some(settled) {
+            let found = known.map_or("nothing".to_owned(), |known| format!("up to {known}"));
+            let problem = format!(
+                "the state of {} has {found} settled and the lease says {settled}: the state was \
+                 lost, is an older one, or is not where the partition's last owner kept it",
+                partition.id
+            );
+            pipeline.on_lost_state(&problem)?;
+            forget_models(state.as_ref()).await?;
+            let mut afresh = Checkpoint::new(stream.clone(), None);
+            afresh.run = saved.map_or(0, |saved| saved.run);
+            afresh.position = Some(settled.clone());
+            saved = Some(afresh);
+        }
     }
-    check_models(pipeline, state.as_ref(), &detector).await?;
+    if saved.is_none() && !partition.parents.is_empty() {
+        let store = pipeline.state.as_ref();
+        let unfinished = inherit_models(store, &stream, partition, state.as_ref()).await?;
+        // Who works on all partitions starts no child before its parents are finished.
+        if assignment.is_some() && !unfinished.is_empty() {
+            let problem = format!(
+                "the lease of {} says that its parents have ended, and the state of {} ends before: \
+                 it was lost, is an older one, or is not where the parent's last owner kept it",
+                partition.id,
+                unfinished.join(", ")
+            );
+            pipeline.on_lost_state(&problem)?;
+            forget_models(state.as_ref()).await?;
+        }
+    }
+    check_models(state.as_ref(), &detector, pipeline.settings.on_unreadable_model).await?;
 
     let (mut checkpoint, start) = match saved.filter(|saved| saved.stream == stream) {
-        Some(saved) if saved.finished => {
+        // A fleet's coordinator may not know it yet: the reader is told to the end.
+        Some(saved) if saved.finished && assignment.is_none() => {
             state.close().await?;
             return Ok(Rest::Finished);
         }
@@ -326,9 +369,14 @@ async fn work(
     };
     pipeline.counters.update_partition(&partition.id, |_| {});
     tracing::info!(partition = %partition.id, ?start, "reading");
+    let reader = match assignment {
+        Some(_) => Reading::InStep(reader),
+        None => Reading::Ahead(Prefetch::new(reader)),
+    };
     let mut worker = Worker {
         partition: partition.id.clone(),
-        reader: Prefetch::new(reader),
+        source: Arc::clone(&pipeline.source),
+        reader,
         input,
         decoder: Arc::clone(&pipeline.decoder),
         detector,
@@ -345,53 +393,4 @@ async fn work(
     // From here on the partition is known: a restart before the first record starts at this moment.
     worker.commit().await?;
     worker.run().await
-}
-
-/// A child goes on with its parents' models.
-async fn inherit_models(
-    pipeline: &Pipeline,
-    stream: &StreamIdentity,
-    partition: &Partition,
-    state: &dyn PartitionState,
-) -> Result<(), StreamError> {
-    for parent in &partition.parents {
-        let parent = pipeline.state.open(&stream.name, parent).await?;
-        let models = parent.scan(MODEL_PREFIX).await?;
-        let fingerprint = load_fingerprint(parent.as_ref()).await?;
-        parent.close().await?;
-        let mut changes: Vec<StateChange> = models
-            .into_iter()
-            .map(|(key, value)| StateChange { key, value: Some(value) })
-            .collect();
-        if let Some(fingerprint) = fingerprint.filter(|_| !changes.is_empty()) {
-            let fingerprint = String::from_utf8_lossy(&fingerprint).into_owned();
-            changes.push(crate::checkpoint::fingerprint_change(&fingerprint));
-            state.commit(changes).await?;
-        }
-    }
-    Ok(())
-}
-
-/// Models that learnt by other settings are refused or given up, as the settings say.
-async fn check_models(
-    pipeline: &Pipeline,
-    state: &dyn PartitionState,
-    detector: &Detector,
-) -> Result<(), StreamError> {
-    let Some(saved) = load_fingerprint(state).await? else { return Ok(()) };
-    if saved == detector.fingerprint().as_bytes() {
-        return Ok(());
-    }
-    if pipeline.settings.on_unreadable_model == OnUnreadableModel::Refuse {
-        return Err(StreamError::fatal(format!(
-            "the saved models learnt by other settings: {}. Restore these, set \
-             on_unreadable_model = \"restart\" to start the models afresh, or choose another state",
-            String::from_utf8_lossy(&saved)
-        )));
-    }
-    tracing::warn!(earlier = %String::from_utf8_lossy(&saved), "the detector's settings have changed: its models start afresh");
-    let models = state.scan(MODEL_PREFIX).await?;
-    state
-        .commit(models.into_iter().map(|(key, _)| StateChange { key, value: None }).collect())
-        .await
 }

@@ -7,6 +7,22 @@ use tokio::task::JoinHandle;
 /// Batches that wait at most; a batch's bytes are bounded by its source.
 pub(crate) const PREFETCH_BATCHES: usize = 2;
 
+/// A partition being read, ahead of the worker or in step with it.
+pub(crate) enum Reading {
+    Ahead(Prefetch),
+    InStep(Box<dyn PartitionReader>),
+}
+
+impl Reading {
+    /// The next batch; `None` at the partition's end. Cancelling loses nothing that is read ahead.
+    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
+        match self {
+            Self::Ahead(prefetch) => prefetch.batches.recv().await.transpose(),
+            Self::InStep(reader) => reader.next().await,
+        }
+    }
+}
+
 /// A partition reader at work in a task of its own, which ends when this is dropped.
 pub(crate) struct Prefetch {
     batches: mpsc::Receiver<Result<Batch, StreamError>>,
@@ -25,11 +41,6 @@ impl Prefetch {
             }
         });
         Self { batches, task }
-    }
-
-    /// The next batch; `None` at the partition's end. Cancelling loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
-        self.batches.recv().await.transpose()
     }
 }
 

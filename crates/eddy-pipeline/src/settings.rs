@@ -166,6 +166,17 @@ pub enum OnUnreadableModel {
     Restart,
 }
 
+/// What becomes of a partition of a fleet whose state is behind its lease.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLostState {
+    /// The process ends, and says why.
+    #[default]
+    Refuse,
+    /// It goes on where the lease says, with models that start afresh, and a line says so.
+    Restart,
+}
+
 /// Settings of the pipeline itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -181,6 +192,8 @@ pub struct PipelineSettings {
     pub commit_records: u64,
     /// What becomes of saved models that do not fit the settings. Default: `refuse`.
     pub on_unreadable_model: OnUnreadableModel,
+    /// What becomes of a fleet's partition whose state is behind its lease. Default: `refuse`.
+    pub on_lost_state: OnLostState,
     /// Where partitions start that were never read. Taken from the source.
     #[serde(skip, default = "trim_horizon")]
     pub start: Start,
@@ -194,6 +207,7 @@ impl Default for PipelineSettings {
             commit_interval_ms: 5000,
             commit_records: 50_000,
             on_unreadable_model: OnUnreadableModel::Refuse,
+            on_lost_state: OnLostState::Refuse,
             start: Start::TrimHorizon,
         }
     }

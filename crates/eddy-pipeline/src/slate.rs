@@ -1,5 +1,6 @@
 //! States in slatedb: one database a partition, in a local folder or on an object store.
 
+use std::ops::Bound;
 use std::path::Path as FolderPath;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +9,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use eddy_aws::ConnectionSettings;
 use eddy_record::PartitionId;
-use eddy_stream::{ErrorKind, PartitionState, StateChange, StateStore, StreamError};
+use eddy_stream::{ErrorKind, PartitionState, StateChange, StateStore, StateView, StreamError};
+use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, PutMode};
 use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
-use slatedb::{CloseReason, Db, WriteBatch};
+use slatedb::{CloseReason, Db, DbIterator, DbReader, DbReaderMode, WriteBatch};
 
 use crate::objects::{open_folder, open_objects};
 
@@ -109,7 +111,7 @@ impl StateStore for SlateStateStore {
         stream_name: &str,
         partition: &PartitionId,
     ) -> Result<Box<dyn PartitionState>, StreamError> {
-        let path = Path::from_iter([stream_name, partition.as_str()]);
+        let path = path(stream_name, partition);
         let garbage = Some(GarbageCollectorDirectoryOptions {
             interval: Some(GARBAGE_INTERVAL),
             min_age: GARBAGE_MIN_AGE,
@@ -128,8 +130,60 @@ impl StateStore for SlateStateStore {
             ..Settings::default()
         };
         let db = Db::builder(path, Arc::clone(&self.objects)).with_settings(settings);
-        let db = patiently("open", db.build()).await?;
+        let db =
+            patiently("open", async { db.build().await.map_err(|error| failed("open", error)) });
+        let db = db.await?;
         Ok(Box::new(SlateState { db }))
+    }
+    async fn view(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<Box<dyn StateView>>, StreamError> {
+        let path = path(stream_name, partition);
+        patiently("read", async {
+            let mut files = self.objects.list(Some(&path.clone().join("manifest")));
+            let manifest = files.try_next().await.map_err(|error| {
+                StreamError::retry("cannot read a partition's state").with_source(error)
+            })?;
+            if manifest.is_none() {
+                return Ok(None);
+            }
+            let reader = DbReader::builder(path, Arc::clone(&self.objects))
+                // Nothing is written: whoever works on the partition is not disturbed.
+                .with_reader_mode(DbReaderMode::FollowLatest)
+                .build()
+                .await
+                .map_err(|error| failed("read", error))?;
+            Ok(Some(Box::new(SlateView { reader }) as Box<dyn StateView>))
+        })
+        .await
+    }
+}
+
+/// Where a partition's database is.
+fn path(stream_name: &str, partition: &PartitionId) -> Path {
+    Path::from_iter([stream_name, partition.as_str()])
+}
+
+struct SlateView {
+    reader: DbReader,
+}
+
+#[async_trait]
+impl StateView for SlateView {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError> {
+        self.reader.get(key).await.map_err(|error| failed("read", error))
+    }
+
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+        let entries = self.reader.scan_prefix(prefix, behind(prefix, after)).await;
+        page(entries.map_err(|error| failed("read", error))?, max_bytes).await
     }
 }
 
@@ -138,21 +192,45 @@ struct SlateState {
 }
 
 #[async_trait]
-impl PartitionState for SlateState {
+impl StateView for SlateState {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError> {
         self.db.get(key).await.map_err(|error| failed("read", error))
     }
 
-    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
-        let mut found = Vec::new();
-        let mut entries =
-            self.db.scan_prefix(prefix, ..).await.map_err(|error| failed("read", error))?;
-        while let Some(entry) = entries.next().await.map_err(|error| failed("read", error))? {
-            found.push((entry.key, entry.value));
-        }
-        Ok(found)
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+        let entries = self.db.scan_prefix(prefix, behind(prefix, after)).await;
+        page(entries.map_err(|error| failed("read", error))?, max_bytes).await
     }
+}
 
+/// What stands behind a prefix in keys behind `after`.
+fn behind(prefix: &[u8], after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let suffix = after.and_then(|after| after.strip_prefix(prefix));
+    (suffix.map_or(Bound::Unbounded, |suffix| Bound::Excluded(suffix.to_vec())), Bound::Unbounded)
+}
+
+async fn page(
+    mut entries: DbIterator,
+    max_bytes: usize,
+) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+    let mut page = Vec::new();
+    let mut n_bytes = 0;
+    while n_bytes <= max_bytes
+        && let Some(entry) = entries.next().await.map_err(|error| failed("read", error))?
+    {
+        n_bytes += entry.key.len() + entry.value.len();
+        page.push((entry.key, entry.value));
+    }
+    Ok(page)
+}
+
+#[async_trait]
+impl PartitionState for SlateState {
     async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError> {
         let mut batch = WriteBatch::new();
         for StateChange { key, value } in changes {
@@ -162,24 +240,25 @@ impl PartitionState for SlateState {
             }
         }
         patiently("write", async {
-            self.db.write(batch).await?;
-            self.db.flush().await
+            self.db.write(batch).await.map_err(|error| failed("write", error))?;
+            self.db.flush().await.map_err(|error| failed("write", error))
         })
         .await
     }
 
     async fn close(self: Box<Self>) -> Result<(), StreamError> {
-        patiently("close", self.db.close()).await
+        patiently("close", async { self.db.close().await.map_err(|error| failed("close", error)) })
+            .await
     }
 }
 
 /// Waits for an operation, but not for ever.
 async fn patiently<T>(
     doing: &str,
-    operation: impl Future<Output = Result<T, slatedb::Error>>,
+    operation: impl Future<Output = Result<T, StreamError>>,
 ) -> Result<T, StreamError> {
     match tokio::time::timeout(PATIENCE, operation).await {
-        Ok(done) => done.map_err(|error| failed(doing, error)),
+        Ok(done) => done,
         Err(_) => Err(StreamError::retry(format!(
             "cannot {doing} a partition's state within {} s: is the disk full, or the store away?",
             PATIENCE.as_secs()
@@ -228,7 +307,7 @@ mod tests {
         let store = SlateStateStore::in_folder(folder.path()).expect("opens");
         let state = store.open("s", &partition).await.expect("opens again");
         assert_eq!(state.get(b"position").await.expect("reads"), Some("7".into()));
-        let models = state.scan(b"model/").await.expect("reads");
+        let models = state.page(b"model/", None, 100).await.expect("reads");
         assert_eq!(models, [(Bytes::from("model/b"), Bytes::from("2"))]);
     }
 
@@ -312,6 +391,33 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Fatal);
             assert!(error.to_string().contains("ignores conditional writes"), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_looks_at_a_state_finds_what_was_committed_and_does_not_take_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let partition = PartitionId::new("shardId-000000000000");
+        let store = SlateStateStore::in_folder(folder.path()).expect("opens");
+        assert!(store.view("s", &partition).await.expect("reads").is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0);
+        let owner = store.open("s", &partition).await.expect("opens");
+        let models = [("model/a", "1"), ("model/b", "2"), ("model/c", "3"), ("n", "4")];
+        let changes = models.iter().map(|(key, value)| set(key, value)).collect();
+        owner.commit(changes).await.expect("commits");
+        for _ in 0..2 {
+            let view = store.view("s", &partition).await.expect("reads").expect("is there");
+            assert_eq!(view.get(b"n").await.expect("reads"), Some("4".into()));
+            let first = view.page(b"model/", None, 10).await.expect("reads");
+            let entry = |(key, value): (&'static str, &'static str)| (key.into(), value.into());
+            assert_eq!(first, models[..2].iter().copied().map(entry).collect::<Vec<_>>());
+            let rest = view.page(b"model/", Some(b"model/b"), 10).await.expect("reads");
+            assert_eq!(rest, [entry(models[2])]);
+            assert!(view.page(b"model/", Some(b"model/c"), 10).await.expect("reads").is_empty());
+            owner.commit(vec![set("k", "1")]).await.expect("still the owner");
+        }
+        owner.close().await.expect("closes");
+        let view = store.view("s", &partition).await.expect("reads").expect("is there");
+        assert_eq!(view.get(b"k").await.expect("reads"), Some("1".into()));
     }
 
     #[tokio::test]

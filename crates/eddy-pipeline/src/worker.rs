@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eddy_detect::{Detector, RestoreError};
 use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
-use eddy_stream::{Batch, PartitionState, StateChange, StreamError};
+use eddy_stream::{Batch, PartitionState, Source, StateChange, StreamError};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::counters::{Counters, Totals};
 use crate::delivery::Delivery;
 use crate::input::{Input, MAX_HELD_RECORDS, Timed, end_of, second};
 use crate::outputs::Step;
-use crate::prefetch::{PREFETCH_BATCHES, Prefetch};
+use crate::prefetch::{PREFETCH_BATCHES, Reading};
 use crate::settings::{OnUnreadableModel, PipelineSettings};
 
 /// Rows and letters handed over together at most, so that a payload or a read that holds very many
@@ -51,7 +51,8 @@ pub(crate) enum Rest {
 /// A partition being worked on.
 pub(crate) struct Worker {
     pub(crate) partition: PartitionId,
-    pub(crate) reader: Prefetch,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) reader: Reading,
     pub(crate) input: Input,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) detector: Detector,
@@ -108,6 +109,15 @@ impl Worker {
     /// The next batch; `None` at the partition's end or when asked to stop. Meanwhile sinks answer and
     /// commits become due.
     async fn next_batch(&mut self) -> Result<Option<Batch>, StreamError> {
+        if matches!(self.reader, Reading::InStep(_)) {
+            // Its conversation is not broken off for an answer or a commit: it returns in time.
+            self.delivery.wait_for_sinks().await?;
+            return tokio::select! {
+                biased;
+                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => Ok(None),
+                batch = self.reader.next() => batch,
+            };
+        }
         let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
         loop {
             tokio::select! {
@@ -324,6 +334,9 @@ impl Worker {
         changes.push(fingerprint_change(&self.detector.fingerprint()));
         changes.push(self.checkpoint.change());
         self.state.commit(changes).await?;
+        if let Some(position) = &self.checkpoint.position {
+            self.source.committed(&self.partition, position);
+        }
         self.detector.evict();
         self.counters.update_partition(&self.partition, |status| {
             status.models = self.detector.n_models();

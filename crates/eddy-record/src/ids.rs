@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -63,11 +64,11 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// A record's sequence number: a decimal number of any length, ordered as a number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A record's sequence number: a decimal number of any length, ordered as a number and given back as
+/// it came, leading zeros included. A server may want exactly its own text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-// The text has at least one digit, digits only, and no leading zero unless it is "0": numeric order
-// is then the order of (length, text).
+// The text has at least one digit, and digits only.
 pub struct SequenceNumber(Box<str>);
 
 /// The text is not a decimal number.
@@ -79,9 +80,15 @@ pub struct SequenceNumberError {
 }
 
 impl SequenceNumber {
-    /// The number in decimal, without leading zeros.
+    /// The number in decimal, as it came.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Numeric order is the order of (length, text) without leading zeros.
+    fn ordered(&self) -> (usize, &str) {
+        let digits = self.0.trim_start_matches('0');
+        (digits.len(), digits)
     }
 }
 
@@ -92,8 +99,7 @@ impl FromStr for SequenceNumber {
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(SequenceNumberError { found: text.to_owned() });
         }
-        let digits = text.trim_start_matches('0');
-        Ok(Self(if digits.is_empty() { "0" } else { digits }.into()))
+        Ok(Self(text.into()))
     }
 }
 
@@ -119,7 +125,21 @@ impl From<u64> for SequenceNumber {
 
 impl Ord for SequenceNumber {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.0.len(), &self.0).cmp(&(other.0.len(), &other.0))
+        self.ordered().cmp(&other.ordered())
+    }
+}
+
+impl PartialEq for SequenceNumber {
+    fn eq(&self, other: &Self) -> bool {
+        self.ordered() == other.ordered()
+    }
+}
+
+impl Eq for SequenceNumber {}
+
+impl Hash for SequenceNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ordered().hash(state);
     }
 }
 
@@ -223,7 +243,9 @@ mod tests {
         assert!(number("9") < number("10"));
         assert!(number("49590338271490256608559692538361571095921575989136588898") > number("5"));
         assert_eq!(number("007"), number("7"));
-        assert_eq!(number("000").as_str(), "0");
+        assert_eq!(number("000"), number("0"));
+        assert!(number("0009") < number("10"));
+        assert_eq!(number("0009").as_str(), "0009");
     }
 
     #[test]

@@ -130,12 +130,8 @@ fn application(text: &str, input: &[u8]) -> Result<usize, Box<dyn std::error::Er
 
 /// The walkthrough written out: decode, score, sort by second and score, write.
 fn by_hand(input: &[u8]) -> Result<usize, Box<dyn std::error::Error>> {
-    let settings = ForestSettings {
-        n_trees: 100,
-        time_decay: Some(0.000_01),
-        seed: 1,
-        ..ForestSettings::new(1)
-    };
+    let mut settings = ForestSettings::new(1);
+    (settings.n_trees, settings.time_decay, settings.seed) = (100, Some(0.000_01), 1);
     let mut forest = settings.build()?;
     let (decoder, mut decoded) = (decoder(), Vec::new());
     let (mut out, mut n_bytes) = (Vec::new(), 0);

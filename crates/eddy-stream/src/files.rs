@@ -46,7 +46,7 @@ impl LineFile {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StreamError::fatal(format!(
+                return Err(StreamError::retry(format!(
                     "{} is being written by another process or another sink: stop that, or choose \
                      another file",
                     path.display()
@@ -284,7 +284,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (path, mut first) = open_in(&folder);
         let second = FileSink::open(&path, RowFormat::Csv).err().expect("locked");
-        assert_eq!(second.kind(), crate::ErrorKind::Fatal);
+        assert_eq!(second.kind(), crate::ErrorKind::Retry);
         assert!(second.to_string().contains("rows.ndjson is being written by another process"));
         assert!(DeadLetterFile::open(&path).is_err());
         first.append(b"", b"a\n").expect("written");

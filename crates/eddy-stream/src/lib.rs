@@ -33,5 +33,5 @@ pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};
 pub use lines::{FileSource, InputSource};
 pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
 pub use sink::{Archive, ArchiveStart, Archived, DeadLetterSink, PartitionArchive, Rejected, Sink};
-pub use source::{Batch, Partition, PartitionReader, Source, Start};
-pub use state::{PartitionState, StateChange, StateStore};
+pub use source::{Assignment, Batch, Partition, PartitionReader, Source, Start};
+pub use state::{PartitionState, StateChange, StateStore, StateView};

@@ -4,6 +4,7 @@
 //! real ones.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use eddy_record::{DeadLetter, PartitionId, RawRecord, ScoredRecord, StreamIdenti
 
 use crate::{
     Batch, DeadLetterSink, ErrorKind, Partition, PartitionReader, PartitionState, Rejected, Sink,
-    Source, Start, StateChange, StateStore, StreamError,
+    Source, Start, StateChange, StateStore, StateView, StreamError,
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -163,6 +164,13 @@ struct Entries {
     entries: BTreeMap<Bytes, Bytes>,
 }
 
+impl MemoryStateStore {
+    fn entries(&self, stream_name: &str, partition: &PartitionId) -> Arc<Mutex<Entries>> {
+        let key = (stream_name.to_owned(), partition.clone());
+        Arc::clone(lock(&self.partitions).entry(key).or_default())
+    }
+}
+
 #[async_trait]
 impl StateStore for MemoryStateStore {
     async fn open(
@@ -170,13 +178,24 @@ impl StateStore for MemoryStateStore {
         stream_name: &str,
         partition: &PartitionId,
     ) -> Result<Box<dyn PartitionState>, StreamError> {
-        let key = (stream_name.to_owned(), partition.clone());
-        let entries = Arc::clone(lock(&self.partitions).entry(key).or_default());
+        let entries = self.entries(stream_name, partition);
         let mut owned = lock(&entries);
         owned.epoch += 1;
         let epoch = owned.epoch;
         drop(owned);
         Ok(Box::new(MemoryState { epoch, entries }))
+    }
+
+    async fn view(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<Box<dyn StateView>>, StreamError> {
+        let entries = self.entries(stream_name, partition);
+        let owned = lock(&entries);
+        let (epoch, exists) = (owned.epoch, owned.epoch > 0);
+        drop(owned);
+        Ok(exists.then(|| Box::new(MemoryState { epoch, entries }) as Box<dyn StateView>))
     }
 }
 
@@ -186,18 +205,35 @@ struct MemoryState {
 }
 
 #[async_trait]
-impl PartitionState for MemoryState {
+impl StateView for MemoryState {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError> {
         Ok(lock(&self.entries).entries.get(key).cloned())
     }
 
-    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
         let entries = lock(&self.entries);
-        let from = entries.entries.range(Bytes::copy_from_slice(prefix)..);
-        let found = from.take_while(|(key, _)| key.starts_with(prefix));
-        Ok(found.map(|(key, value)| (key.clone(), value.clone())).collect())
+        let from = match after {
+            Some(after) => Bound::Excluded(Bytes::copy_from_slice(after)),
+            None => Bound::Included(Bytes::copy_from_slice(prefix)),
+        };
+        let found = entries.entries.range((from, Bound::Unbounded));
+        let mut n_bytes = 0;
+        let page = found.take_while(|(key, value)| {
+            let begins = n_bytes <= max_bytes;
+            n_bytes += key.len() + value.len();
+            begins && key.starts_with(prefix)
+        });
+        Ok(page.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
+}
 
+#[async_trait]
+impl PartitionState for MemoryState {
     async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError> {
         let mut entries = lock(&self.entries);
         if entries.epoch != self.epoch {
@@ -241,12 +277,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_scan_finds_a_prefix_in_order() {
+    async fn pages_have_what_begins_with_a_prefix_in_order() {
         let store = MemoryStateStore::default();
         let state = store.open("s", &PartitionId::new("p")).await.expect("opens");
         let changes = vec![set("m/b", "2"), set("m/a", "1"), set("n", "3"), set("l", "0")];
         state.commit(changes).await.expect("owner");
-        let found = state.scan(b"m/").await.expect("readable");
+        let found = state.page(b"m/", None, 100).await.expect("readable");
         assert_eq!(found, [("m/a".into(), "1".into()), ("m/b".into(), "2".into())]);
+        let first = state.page(b"m/", None, 3).await.expect("readable");
+        assert_eq!(first, [("m/a".into(), "1".into())]);
+        let second = state.page(b"m/", Some(b"m/a"), 3).await.expect("readable");
+        assert_eq!(second, [("m/b".into(), "2".into())]);
+        assert_eq!(state.page(b"m/", Some(b"m/b"), 3).await.expect("readable"), []);
+    }
+
+    #[tokio::test]
+    async fn who_looks_at_a_state_does_not_take_it() {
+        let store = MemoryStateStore::default();
+        let partition = PartitionId::new("p");
+        assert!(store.view("s", &partition).await.expect("readable").is_none());
+        let owner = store.open("s", &partition).await.expect("opens");
+        let view = store.view("s", &partition).await.expect("readable").expect("is there");
+        owner.commit(vec![set("k", "1")]).await.expect("still the owner");
+        assert_eq!(view.get(b"k").await.expect("readable"), Some("1".into()));
     }
 }

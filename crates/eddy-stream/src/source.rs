@@ -47,6 +47,14 @@ impl Batch {
     }
 }
 
+/// What a fleet's coordinator says of the partition that it has given to this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The last record that the coordinator knows to be settled, by whichever process; `None`: it
+    /// knows of none. Records up to here are not delivered again.
+    pub settled: Option<Position>,
+}
+
 /// A stream.
 #[async_trait]
 pub trait Source: Send + Sync {
@@ -67,6 +75,20 @@ pub trait Source: Send + Sync {
     /// a file may. A closed shard has none.
     fn may_grow(&self) -> bool {
         false
+    }
+
+    /// Where partitions are given out one a process: what is said of this one, the only one that
+    /// [`Source::partitions`] lists. Its reader is not asked for more before the sinks have all that
+    /// it delivered, but for what waits for its second, and must return, with no records if need be,
+    /// within seconds: commits wait for it.
+    fn assignment(&self) -> Option<Assignment> {
+        None
+    }
+
+    /// Takes note that everything up to `position` is settled and committed: whoever else keeps
+    /// count of it may be told.
+    fn committed(&self, partition: &PartitionId, position: &Position) {
+        let _ = (partition, position);
     }
 
     /// Opens a partition at `start`.

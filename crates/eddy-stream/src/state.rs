@@ -29,23 +29,44 @@ pub trait StateStore: Send + Sync {
         stream_name: &str,
         partition: &PartitionId,
     ) -> Result<Box<dyn PartitionState>, StreamError>;
+
+    /// Looks at a partition's state without becoming its owner; `None` where there is none. What it
+    /// shows of a partition that somebody is working on may be of any moment.
+    ///
+    /// # Errors
+    /// The state cannot be read, or was written by a newer version.
+    async fn view(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<Box<dyn StateView>>, StreamError>;
 }
 
-/// One partition's entries.
+/// One partition's entries, to read.
 #[async_trait]
-pub trait PartitionState: Send + Sync {
+pub trait StateView: Send + Sync {
     /// The entry's value.
     ///
     /// # Errors
     /// The store cannot be read.
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError>;
 
-    /// All entries whose key starts with `prefix`, in key order.
+    /// The entries whose key starts with `prefix` and is behind `after`, in key order: as many as
+    /// hold `max_bytes`, and one more. Empty: there are no further ones.
     ///
     /// # Errors
     /// The store cannot be read.
-    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError>;
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StreamError>;
+}
 
+/// One partition's entries, with their owner.
+#[async_trait]
+pub trait PartitionState: StateView {
     /// Applies all changes or none, and returns when they are durable.
     ///
     /// # Errors

@@ -87,7 +87,9 @@ fn score_of<L: Layout, K: Kernel, const LENGTH: usize>(
             sum += value * tables.log2_1p(mass);
         } else {
             (lane.value, lane.depth) = (value, depth);
-            going[n_going & WRAP] = (id & WRAP) as u8;
+            #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 256 trees")]
+            let lane_id = (id & WRAP) as u8;
+            going[n_going & WRAP] = lane_id;
             n_going += 1;
         }
     }

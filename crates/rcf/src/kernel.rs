@@ -217,9 +217,12 @@ mod x86_64 {
         _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two))
     }
 
+    /// The lowest and the highest numbers of some dimensions.
+    type Faces<const W: usize> = [[f32; W]; 2];
+
     /// Eight dimensions of a box each, and the rest of four.
     #[inline(always)]
-    fn blocks(numbers: &[f32]) -> (&[[[f32; 8]; 2]], Option<&[[f32; 4]; 2]>) {
+    fn blocks(numbers: &[f32]) -> (&[Faces<8>], Option<&Faces<4>>) {
         let (blocks, rest) = numbers.as_chunks::<16>();
         let halves = blocks.as_flattened().as_chunks::<8>().0;
         (halves.as_chunks::<2>().0, rest.as_chunks::<4>().0.as_chunks::<2>().0.first())
@@ -227,13 +230,13 @@ mod x86_64 {
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn nearest8(x: __m256, [min, max]: &[[f32; 8]; 2]) -> __m256 {
+    fn nearest8(x: __m256, [min, max]: &Faces<8>) -> __m256 {
         _mm256_max_ps(_mm256_min_ps(x, load8(max)), load8(min))
     }
 
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn nearest4(x: __m128, [min, max]: &[[f32; 4]; 2]) -> __m128 {
+    fn nearest4(x: __m128, [min, max]: &Faces<4>) -> __m128 {
         _mm_max_ps(_mm_min_ps(x, load4(max)), load4(min))
     }
 

@@ -102,15 +102,15 @@ impl<'a> Part<'a> {
 
 #[inline(always)]
 fn array<const W: usize>(numbers: &[f32]) -> &[f32; W] {
-    numbers.as_array().expect("as many as its type says")
+    numbers.try_into().expect("as many as its type says")
 }
 
 #[inline(always)]
 fn halves<const W: usize>(numbers: &mut [f32], block: usize) -> (&mut [f32; W], &mut [f32; W]) {
     let (min, max) = numbers[block * 2 * BLOCK..][..2 * W].split_at_mut(W);
     (
-        min.as_mut_array().expect("as many as its type says"),
-        max.as_mut_array().expect("as many as its type says"),
+        min.try_into().expect("as many as its type says"),
+        max.try_into().expect("as many as its type says"),
     )
 }
 

@@ -14,12 +14,16 @@ fn examples(document: &str) -> Vec<String> {
 
 #[test]
 fn every_example_of_the_documents_is_a_settings_file() {
-    for document in ["README.md", "docs/settings.md"] {
+    for document in ["README.md", "docs/settings.md", "docs/fleet.md"] {
         let examples = examples(document);
         assert!(!examples.is_empty(), "{document} shows no settings");
         for example in examples {
-            if let Err(error) = Settings::parse(&example, document) {
-                panic!("{error}\n{example}");
+            let settings = match Settings::parse(&example, document) {
+                Ok(settings) => settings,
+                Err(error) => panic!("{error}\n{example}"),
+            };
+            if document == "docs/fleet.md" {
+                settings.check_fleet().expect("for a fleet");
             }
         }
     }

@@ -4,6 +4,7 @@ mod archives;
 mod chain;
 mod crashes;
 mod documents;
+mod fleet;
 mod queues;
 mod simulation;
 mod support;

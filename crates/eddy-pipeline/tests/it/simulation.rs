@@ -23,7 +23,7 @@ use eddy_record::{DeadLetter, DecodeLimits, Decoder, PartitionId, Schema, format
 use eddy_sinks::{FirehoseSettings, FirehoseSink, OpenSearchSettings, OpenSearchSink, Transport};
 use eddy_stream::{
     Clock, DeadLetterSink, ErrorKind, MemoryDeadLetters, MemoryStateStore, PartitionState, Sink,
-    StateChange, StateStore, StreamError,
+    StateChange, StateStore, StateView, StreamError,
 };
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -432,20 +432,37 @@ impl StateStore for SimulatedState {
         let of = self.of.open(stream_name, partition).await?;
         Ok(Box::new(SimulatedPartition { of, network: self.network.clone() }))
     }
+
+    async fn view(
+        &self,
+        stream_name: &str,
+        partition: &PartitionId,
+    ) -> Result<Option<Box<dyn StateView>>, StreamError> {
+        self.network.wait(30).await;
+        self.of.view(stream_name, partition).await
+    }
 }
 
 #[async_trait]
-impl PartitionState for SimulatedPartition {
+impl StateView for SimulatedPartition {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StreamError> {
         self.network.wait(5).await;
         self.of.get(key).await
     }
 
-    async fn scan(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+    async fn page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        max_bytes: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
         self.network.wait(5).await;
-        self.of.scan(prefix).await
+        self.of.page(prefix, after, max_bytes).await
     }
+}
 
+#[async_trait]
+impl PartitionState for SimulatedPartition {
     async fn commit(&self, changes: Vec<StateChange>) -> Result<(), StreamError> {
         accident(&self.network, "commits").await?;
         self.of.commit(changes).await?;

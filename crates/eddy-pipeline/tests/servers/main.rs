@@ -54,7 +54,7 @@ async fn what_was_committed_is_there_without_a_close() {
     drop(opened);
     let again = state("committed").await.open("s", &partition).await.expect("opens again");
     assert_eq!(again.get(b"position").await.expect("reads"), Some("7".into()));
-    let models = again.scan(b"model/").await.expect("reads");
+    let models = again.page(b"model/", None, 100).await.expect("reads");
     assert_eq!(models, [("model/b".into(), "2".into())]);
 }
 

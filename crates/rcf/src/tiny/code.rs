@@ -77,8 +77,8 @@ pub(super) fn write(tree: &OpenTree, words: &mut Vec<u64>) -> (Counts, usize) {
     let mut steps = [0; MOST];
     if tree.n_leaves > 0 {
         out.put(raised(tree.keys[0]), u32::BITS);
-        let pairs = tree.keys[..tree.n_leaves].array_windows();
-        for (step, [a, b]) in steps.iter_mut().zip(pairs) {
+        let keys = &tree.keys[..tree.n_leaves];
+        for ((step, a), b) in steps.iter_mut().zip(keys).zip(&keys[1..]) {
             *step = raised(*b) - raised(*a) - 1;
         }
         steps[..tree.n_gaps()].chunks(BLOCK).for_each(|block| out.put_block(block));
