@@ -392,7 +392,7 @@ mod tests {
             assert_eq!(list.get(usize::from(n) * 2, 2), [f32::from(n), 0.5]);
             assert_eq!(copy.get(usize::from(n) * 2, 2), [f32::from(n), 0.5]);
         }
-        assert!(list.get(0, 1).as_ptr().addr() % 64 == 0 || cfg!(miri));
+        assert!(list.get(0, 1).as_ptr().addr().is_multiple_of(64) || cfg!(miri));
         assert!(list.size_bytes() < 8000 * 9 / 8 + 3 * 64);
     }
 }

@@ -52,12 +52,13 @@ fn scores_are_those_of_the_forest_with_the_functions_defaults() {
     options.seed = 42;
     let rows = readings(2000).map(|v| vec![Value::Double(v)]).collect();
     let (out, _) = run(text, options, rows);
-    let mut forest = ForestSettings {
-        n_trees: 100,
-        sample_size: 256,
-        time_decay: Some(0.000_01),
-        seed: 42,
-        ..ForestSettings::new(1)
+    let mut forest = {
+        let mut settings = ForestSettings::new(1);
+        settings.n_trees = 100;
+        settings.sample_size = 256;
+        settings.time_decay = Some(0.000_01);
+        settings.seed = 42;
+        settings
     }
     .build()
     .expect("valid settings");
@@ -84,13 +85,14 @@ fn parameters_shingles_and_computed_columns_reach_the_forest() {
         vec![Value::Double(v), Value::Integer(i), Value::Text("x".into())]
     });
     let (out, _) = run(text, options, rows.collect());
-    let mut forest = ForestSettings {
-        n_trees: 30,
-        sample_size: 64,
-        time_decay: Some(1.0 / 20_000.0),
-        shingle_size: 3,
-        seed: 1,
-        ..ForestSettings::new(2)
+    let mut forest = {
+        let mut settings = ForestSettings::new(2);
+        settings.n_trees = 30;
+        settings.sample_size = 64;
+        settings.time_decay = Some(1.0 / 20_000.0);
+        settings.shingle_size = 3;
+        settings.seed = 1;
+        settings
     }
     .build()
     .expect("valid settings");
