@@ -24,6 +24,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "eddy-pipeline",
         &[
+            "eddy-aws",
             "eddy-detect",
             "eddy-index",
             "eddy-kinesis",
@@ -56,9 +57,11 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect", "eddy-sql"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
+/// The one file of a pure crate that starts threads: its results do not depend on them.
+const THREADED: &str = "crates/rcf/src/batch.rs";
 
 /// Where an AWS type may be named.
-const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks"];
+const AWS: &[&str] = &["eddy-aws", "eddy-kinesis", "eddy-sinks", "eddy-harness"];
 
 const MAX_LINES: usize = 500;
 const MAX_MAIN_LINES: usize = 150;
@@ -152,7 +155,9 @@ fn check_sources(name: &str, folder: &Path, broken: &mut Vec<String>) -> Result<
         if PURE.contains(&name) {
             for (line_idx, line) in code.lines().enumerate() {
                 let line_code = line.split("//").next().unwrap_or_default();
-                if let Some(word) = IMPURE.iter().find(|word| line_code.contains(**word)) {
+                let may = |word: &str| word == "std::thread" && path.ends_with(THREADED);
+                let is_named = |word: &&&str| line_code.contains(**word) && !may(word);
+                if let Some(word) = IMPURE.iter().find(is_named) {
                     broken.push(format!(
                         "{}:{}: {word} in a pure crate",
                         path.display(),

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_async::rt::sleep::default_async_sleep;
 use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use serde::{Deserialize, Serialize};
@@ -24,8 +28,8 @@ pub struct ConnectionSettings {
     /// The region. Default: what the environment and the AWS profile say; `us-east-1` for an
     /// endpoint on this machine.
     pub region: Option<String>,
-    /// The endpoint. Default: the region's, or what `AWS_ENDPOINT_URL_KINESIS` or
-    /// `AWS_ENDPOINT_URL_FIREHOSE` says.
+    /// The endpoint. Default: the region's, or what `AWS_ENDPOINT_URL_KINESIS`,
+    /// `AWS_ENDPOINT_URL_FIREHOSE` or `AWS_ENDPOINT_URL_S3` says.
     pub endpoint_url: Option<String>,
 }
 
@@ -65,14 +69,9 @@ pub async fn connect(settings: &ConnectionSettings) -> SdkConfig {
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
     let mut config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
-        .timeout_config(timeouts)
+        .timeout_config(timeouts())
         .retry_config(RetryConfig::disabled());
     if let Some(endpoint_url) = &settings.endpoint_url {
         config = config.endpoint_url(endpoint_url);
@@ -87,6 +86,33 @@ pub async fn connect(settings: &ConnectionSettings) -> SdkConfig {
         config = config.credentials_provider(Credentials::from_keys("local", "local", None));
     }
     config.load().await
+}
+
+/// A configuration whose calls go to an HTTP client of the caller's, with the time limits of
+/// [`connect`], and with nothing taken from the environment: for doubles and simulations.
+pub fn connect_over(http: impl HttpClient + 'static) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts())
+        .retry_config(RetryConfig::disabled())
+        // It goes by the machine's clock: a simulation has another.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .sleep_impl(default_async_sleep().expect("the SDK is built for tokio"))
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url("http://double")
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::from_keys(
+            "local", "local", None,
+        )))
+        .build()
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
 }
 
 #[cfg(test)]

@@ -79,6 +79,28 @@ impl CallError {
         Self { failure, without_credentials: false, message }
     }
 
+    /// Something of ours that may pass.
+    pub fn passing(message: String) -> Self {
+        Self { failure: Failure::Passing, without_credentials: false, message }
+    }
+
+    /// An error in the midst of an answer that is a stream of events: what the service said breaks
+    /// off as it says; anything else may pass.
+    pub fn in_stream<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+        R: fmt::Debug + Send + Sync + 'static,
+    {
+        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+        let failure = code.map_or(Failure::Passing, failure_of_code);
+        Self { failure, without_credentials: false, message: with_sources(&error) }
+    }
+
+    /// Whether the caller is known and may not do this: another action may be allowed.
+    pub fn lacks_permission(&self) -> bool {
+        self.message.starts_with("AccessDeniedException:")
+    }
+
     /// The error for the caller; `action` is the API's name, which is also the permission's.
     pub fn into_stream_error(self, action: &str, resource: &Resource<'_>) -> StreamError {
         let source = self.message;

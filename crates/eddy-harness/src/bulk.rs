@@ -1,11 +1,11 @@
-//! A `_bulk` endpoint that keeps what it is given.
+//! A `_bulk` endpoint that keeps what it is given, templates and policies included.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -20,6 +20,7 @@ pub struct BulkDouble {
     pub faults: Faults,
     // More is a 413.
     max_request_bytes: Option<usize>,
+    is_elasticsearch: bool,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -29,9 +30,16 @@ struct Kept {
     // The ids of every request that was read, as they came.
     requests: Vec<Vec<String>>,
     authorization: Option<String>,
+    // What was put elsewhere, by path, with the number of times.
+    installed: BTreeMap<String, (Value, u64)>,
 }
 
 impl BulkDouble {
+    /// A double that calls itself Elasticsearch, not OpenSearch.
+    pub fn elasticsearch() -> Self {
+        Self { is_elasticsearch: true, ..Self::default() }
+    }
+
     /// A double that answers larger requests with 413.
     pub fn taking_at_most(max_request_bytes: usize) -> Self {
         Self { max_request_bytes: Some(max_request_bytes), ..Self::default() }
@@ -41,6 +49,7 @@ impl BulkDouble {
     pub fn router(&self) -> Router {
         Router::new()
             .route("/_bulk", post(answer))
+            .fallback(administer)
             .layer(axum::extract::DefaultBodyLimit::disable())
             .with_state(self.clone())
     }
@@ -53,6 +62,11 @@ impl BulkDouble {
     /// The ids of every request, in the order in which requests came.
     pub fn requests(&self) -> Vec<Vec<String>> {
         self.lock().requests.clone()
+    }
+
+    /// Templates and policies by their paths, each with the number of times that it was put.
+    pub fn installed(&self) -> BTreeMap<String, (Value, u64)> {
+        self.lock().installed.clone()
     }
 
     /// The Authorization header of the last request.
@@ -107,16 +121,59 @@ struct Action {
     document: Value,
 }
 
+fn refusal(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let error = json!({"error": {"type": "double", "reason": "on command"}});
+    (status, error.to_string()).into_response()
+}
+
+/// `GET /`, and `PUT` and `GET` of templates and policies. A policy of index state management is
+/// replaced only under its number, as the plugin has it.
+async fn administer(
+    State(double): State<BulkDouble>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    if let Some(Fault::Status(status)) = double.faults.next() {
+        return refusal(status);
+    }
+    let mut kept = double.lock();
+    let path = uri.path().to_owned();
+    let there = kept.installed.get(&path).cloned();
+    let answer = match (method, path.as_str(), there) {
+        (Method::GET, "/", _) if double.is_elasticsearch => {
+            json!({"version": {"number": "8.15.0"}})
+        }
+        (Method::GET, "/", _) => {
+            json!({"version": {"number": "2.19.1", "distribution": "opensearch"}})
+        }
+        (Method::GET, _, Some((mut body, n_puts))) => {
+            body["_seq_no"] = n_puts.into();
+            body["_primary_term"] = 1.into();
+            body
+        }
+        (Method::PUT, _, there) => {
+            let n_puts = there.map_or(0, |(_, n_puts)| n_puts);
+            let number = uri.query().unwrap_or_default();
+            let expected = format!("if_seq_no={n_puts}&if_primary_term=1");
+            if path.contains("/_ism/") && n_puts > 0 && number != expected {
+                return refusal(409);
+            }
+            let Ok(body) = serde_json::from_slice(&body) else { return refusal(400) };
+            kept.installed.insert(path, (body, n_puts + 1));
+            json!({"acknowledged": true})
+        }
+        _ => return refusal(404),
+    };
+    ([("content-type", "application/json")], answer.to_string()).into_response()
+}
+
 async fn answer(
     State(double): State<BulkDouble>,
     headers: axum::http::HeaderMap,
     body: Bytes,
 ) -> Response {
-    let refusal = |status: u16| {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, json!({"error": {"type": "double", "reason": "on command"}}).to_string())
-            .into_response()
-    };
     let kind = headers.get("content-type").and_then(|value| value.to_str().ok());
     if !matches!(kind, Some("application/x-ndjson" | "application/json")) {
         return refusal(406);
@@ -132,7 +189,7 @@ async fn answer(
             headers.get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
     }
     match double.faults.next() {
-        Some(Fault::Status(status)) => refusal(status),
+        Some(Fault::Status(status) | Fault::Refused { status, .. }) => refusal(status),
         Some(Fault::Hang) => std::future::pending().await,
         Some(Fault::AnswerLost) => {
             double.take(actions, None);

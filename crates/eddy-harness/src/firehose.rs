@@ -197,8 +197,26 @@ fn error(status: u16, kind: &str, message: &str) -> Response {
     (status, [("content-type", "application/x-amz-json-1.1")], body).into_response()
 }
 
+/// As far as a sink looks: whether the stream is there.
+fn describe(double: &FirehoseDouble, body: &[u8]) -> Response {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let name = &request["DeliveryStreamName"];
+    if *name != double.name.as_str() {
+        return error(400, "ResourceNotFoundException", "no such delivery stream");
+    }
+    let arn = format!("arn:aws:firehose:us-east-1:000000000000:deliverystream/{}", double.name);
+    let description = json!({"DeliveryStreamName": name, "DeliveryStreamARN": arn,
+        "DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "DirectPut", "VersionId": "1",
+        "Destinations": [], "HasMoreDestinations": false});
+    let answer = json!({"DeliveryStreamDescription": description}).to_string();
+    ([("content-type", "application/x-amz-json-1.1")], answer).into_response()
+}
+
 async fn answer(State(double): State<FirehoseDouble>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+    if target == Some("Firehose_20150804.DescribeDeliveryStream") {
+        return describe(&double, &body);
+    }
     if target != Some("Firehose_20150804.PutRecordBatch") {
         return error(400, "UnknownOperationException", "the double knows PutRecordBatch only");
     }
@@ -229,6 +247,7 @@ async fn answer(State(double): State<FirehoseDouble>, headers: HeaderMap, body: 
                 if status == 400 { "AccessDeniedException" } else { "ServiceUnavailableException" };
             return error(status, kind, "on command");
         }
+        Some(Fault::Refused { status, kind }) => return error(status, kind, "on command"),
         Some(Fault::Hang) => return std::future::pending().await,
         _ => {}
     }

@@ -31,8 +31,12 @@ mod client;
 mod counters;
 mod limits;
 mod producer;
+mod retries;
+mod server_date;
 mod shard_reader;
 mod source;
+mod subscription;
+mod unpack;
 
 pub use client::{client, ensure_stream};
 pub use counters::{ProducerCounts, SourceCounters};

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::types::StreamDescriptionSummary;
 use eddy_aws::{CallError, Failure, Resource};
 use eddy_record::{PartitionId, StreamIdentity};
 use eddy_stream::{Backoff, FailureLog, Partition, PartitionReader, Source, Start, StreamError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
 
 use crate::counters::SourceCounters;
 use crate::limits::{MAX_READ_RECORDS, MIN_READ_INTERVAL_MS};
+use crate::retries::Retries;
 use crate::shard_reader::ShardReader;
+use crate::subscription::{SubscriptionReader, consumer_arn};
 
 /// How long a call of the source itself is tried again before the caller hears of it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
@@ -32,6 +36,10 @@ pub struct ReadSettings {
     /// How much earlier than the server's time a caught-up shard's watermark is, in milliseconds.
     /// Default: 1000.
     pub watermark_slack_ms: i64,
+    /// The name of a consumer with enhanced fan-out, which is registered if it does not exist: the
+    /// service then sends records as they come, with a throughput of 2 MB/s a shard of the
+    /// consumer's own, for a price. Default: none, shards are polled.
+    pub consumer: Option<String>,
 }
 
 impl Default for ReadSettings {
@@ -41,6 +49,7 @@ impl Default for ReadSettings {
             min_read_interval_ms: MIN_READ_INTERVAL_MS,
             max_records: MAX_READ_RECORDS,
             watermark_slack_ms: 1000,
+            consumer: None,
         }
     }
 }
@@ -53,13 +62,20 @@ pub struct KinesisSource {
     stream: String,
     settings: ReadSettings,
     counters: Arc<SourceCounters>,
+    // Of the consumer with enhanced fan-out.
+    consumer_arn: OnceCell<String>,
 }
 
 impl KinesisSource {
     /// Reads a stream, given by its name or its ARN.
     pub fn new(client: Client, stream: &str, settings: ReadSettings) -> Self {
-        let counters = Arc::default();
-        Self { client, stream: stream.to_owned(), settings, counters }
+        Self {
+            client,
+            stream: stream.to_owned(),
+            settings,
+            counters: Arc::default(),
+            consumer_arn: OnceCell::new(),
+        }
     }
 
     /// What has been read.
@@ -70,6 +86,28 @@ impl KinesisSource {
     /// The stream as the two fields of a request: its name, or its ARN.
     fn named(&self) -> (Option<String>, Option<String>) {
         named(&self.stream)
+    }
+
+    /// The ARN of a consumer with enhanced fan-out.
+    async fn consumer(&self, name: &str) -> Result<&str, StreamError> {
+        let found = self.consumer_arn.get_or_try_init(|| async {
+            let stream_arn = self.describe().await?.stream_arn;
+            let register = || consumer_arn(&self.client, &stream_arn, name);
+            self.patiently("RegisterStreamConsumer", register).await
+        });
+        Ok(found.await?)
+    }
+
+    async fn describe(&self) -> Result<StreamDescriptionSummary, StreamError> {
+        let described = self.patiently("DescribeStreamSummary", || async {
+            let (name, arn) = self.named();
+            let call =
+                self.client.describe_stream_summary().set_stream_name(name).set_stream_arn(arn);
+            call.send().await.map_err(CallError::new)
+        });
+        described.await?.stream_description_summary.ok_or_else(|| {
+            StreamError::retry("DescribeStreamSummary answered without a description")
+        })
     }
 
     /// Tries a call until it succeeds, is refused, or has failed for too long.
@@ -121,16 +159,7 @@ pub(crate) fn named(stream: &str) -> (Option<String>, Option<String>) {
 #[async_trait]
 impl Source for KinesisSource {
     async fn identity(&self) -> Result<StreamIdentity, StreamError> {
-        let described = self.patiently("DescribeStreamSummary", || async {
-            let (name, arn) = self.named();
-            let call =
-                self.client.describe_stream_summary().set_stream_name(name).set_stream_arn(arn);
-            call.send().await.map_err(CallError::new)
-        });
-        let described = described.await?;
-        let summary = described.stream_description_summary().ok_or_else(|| {
-            StreamError::retry("DescribeStreamSummary answered without a description")
-        })?;
+        let summary = self.describe().await?;
         // The name, not what it was called by: the same stream is the same by name and by ARN.
         let created_ms = summary.stream_creation_timestamp().to_millis().unwrap_or(0);
         Ok(StreamIdentity { name: summary.stream_name().to_owned(), created_ms })
@@ -172,6 +201,18 @@ impl Source for KinesisSource {
         partition: &PartitionId,
         start: &Start,
     ) -> Result<Box<dyn PartitionReader>, StreamError> {
+        if let Some(consumer) = &self.settings.consumer {
+            let counters = Arc::clone(&self.counters);
+            return Ok(Box::new(SubscriptionReader::new(
+                self.client.clone(),
+                self.consumer(consumer).await?.to_owned(),
+                partition.clone(),
+                start.clone(),
+                self.settings.watermark_slack_ms,
+                Arc::clone(&counters),
+                Retries::new(self.stream.clone(), partition.clone(), counters),
+            )));
+        }
         Ok(Box::new(ShardReader::new(
             self.client.clone(),
             self.stream.clone(),

@@ -31,6 +31,9 @@ pub(crate) struct Checkpoint {
     pub(crate) watermark: Option<Watermark>,
     /// Whether the partition has ended and everything in it is settled.
     pub(crate) finished: bool,
+    /// Counts the partition's owners: what one of them leaves undone another can tell from its own.
+    #[serde(default)]
+    pub(crate) run: u64,
 }
 
 /// A moment that a quiet partition has passed: ROWTIMEs behind `after` are not before it.
@@ -50,6 +53,7 @@ impl Checkpoint {
             rowtime_ms: None,
             watermark: None,
             finished: false,
+            run: 0,
         }
     }
 

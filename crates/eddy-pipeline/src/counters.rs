@@ -26,7 +26,7 @@ pub struct Totals {
     pub unscored: u64,
     /// Scores of at least the threshold.
     pub anomalies: u64,
-    /// Rows durable in every sink.
+    /// Rows durable in every sink and archive.
     pub delivered: u64,
     /// Records that did not fit the schema.
     pub dead_decode: u64,
@@ -44,7 +44,8 @@ pub struct Totals {
     pub decode_ns: u64,
     /// Nanoseconds spent scoring, learning and explaining.
     pub score_ns: u64,
-    /// Nanoseconds until steps were settled in the sinks and dead letters, waiting included.
+    /// Nanoseconds that partitions waited for dead letters, for room in the sinks' queues, and for
+    /// rows to be durable before a commit.
     pub deliver_ns: u64,
     /// Nanoseconds of commits, waiting included.
     pub commit_ns: u64,
@@ -120,6 +121,8 @@ pub struct PartitionStatus {
     pub model_bytes: usize,
     /// The last record that is settled and committed.
     pub settled: Option<Position>,
+    /// Rows that wait in the queue to each sink or are being written, by the sink's name.
+    pub waiting_rows: BTreeMap<String, usize>,
 }
 
 /// The counters of a pipeline, shared by its partitions.

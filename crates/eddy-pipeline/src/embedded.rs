@@ -90,7 +90,7 @@ impl EmbeddedSettings {
                 ..PipelineSettings::default()
             },
             sinks: vec![SinkSettings::Index { path: data("index") }],
-            state: StateSettings { path: data("state") },
+            state: StateSettings::in_folder(data("state")),
             dead_letters: data("dead-letters.ndjson"),
             page: None,
         }

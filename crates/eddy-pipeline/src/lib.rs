@@ -2,8 +2,8 @@
 //! together.
 //!
 //! A [`Pipeline`] runs one worker a partition. The worker's loop (`worker.rs`) is the heart of
-//! Eddy: take a batch, decode it, score it, write it to the sinks (which return only when it is
-//! durable), commit position and changed models in one write. What stands around the loop is here
+//! Eddy: take a batch, decode it, score it, hand the rows to a queue for each sink, and, once they
+//! are durable in all of them, commit position and changed models in one write. What stands around the loop is here
 //! too: which partitions start and when ([`Pipeline::run`]), states in slatedb
 //! ([`SlateStateStore`]), the counters ([`Counters`]), the settings file ([`Settings`]) and the
 //! embedded default ([`embedded`]). `parts.rs` is the one file that names concrete sources and
@@ -13,13 +13,16 @@
 
 mod checkpoint;
 mod counters;
+mod delivery;
 pub mod embedded;
 mod in_process;
 mod input;
+mod objects;
 mod outputs;
 mod parts;
 mod pipeline;
 mod prefetch;
+mod queue;
 mod settings;
 mod slate;
 mod telemetry;

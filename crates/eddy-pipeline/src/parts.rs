@@ -6,14 +6,15 @@ use eddy_detect::Detector;
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_kinesis::{KinesisSource, client};
 use eddy_record::{Decoder, Schema};
-use eddy_sinks::{FirehoseSink, OpenSearchSink};
+use eddy_sinks::{ArchiveSink, FirehoseSink, OpenSearchSink};
 use eddy_stream::{
-    Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source, StdoutSink,
-    StreamError, SystemClock,
+    Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
+    StdoutSink, StreamError, SystemClock,
 };
 use tokio::io::BufReader;
 
-use crate::settings::{RowFormatSetting, Settings, SinkSettings, SourceSettings};
+use crate::objects::open_objects;
+use crate::settings::{RowFormatSetting, Settings, SinkSettings, SourceSettings, StateSettings};
 use crate::{Counters, Outputs, Pipeline, SlateStateStore};
 
 /// A pipeline and what others may want of it.
@@ -35,23 +36,44 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
         .load()
         .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
     let (schema, decoder) = decoder(schema, settings)?;
-    Detector::new(&settings.detector, Arc::clone(&schema)).map_err(|error| {
+    let detector = Detector::new(&settings.detector, Arc::clone(&schema)).map_err(|error| {
         StreamError::fatal("the detector's settings are refused").with_source(error)
     })?;
+    let scored_schema = Arc::clone(detector.output_schema());
     let mut index = None;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    let mut archives: Vec<Arc<dyn Archive>> = Vec::new();
+    let mut pipeline_settings = settings.pipeline.clone();
     for sink in &settings.sinks {
-        sinks.push(match sink {
+        let sink: Arc<dyn Sink> = match sink {
             SinkSettings::Index { path } => {
                 let opened = open_index(path)?;
                 index = Some(Arc::clone(&opened));
                 Arc::new(IndexSink::new(opened))
             }
-            SinkSettings::Firehose(settings) => Arc::new(FirehoseSink::open(settings).await),
-            SinkSettings::OpenSearch(settings) => Arc::new(OpenSearchSink::open(settings).await?),
+            SinkSettings::Firehose(settings) => {
+                let sink = FirehoseSink::open(settings).await;
+                sink.check().await?;
+                Arc::new(sink)
+            }
+            SinkSettings::OpenSearch(settings) => {
+                let sink = OpenSearchSink::open(settings).await?;
+                sink.install(&scored_schema).await?;
+                sink.check(&scored_schema).await?;
+                Arc::new(sink)
+            }
             SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
             SinkSettings::Stdout { format } => Arc::new(StdoutSink::new(row(*format))),
-        });
+            SinkSettings::Archive(archive) => {
+                let store = open_objects(&archive.url, &archive.connection).await?;
+                archives.push(Arc::new(ArchiveSink::open(store, archive).await?));
+                // A commit ends an object.
+                let interval_ms = &mut pipeline_settings.commit_interval_ms;
+                *interval_ms = (*interval_ms).max(archive.object_interval_ms);
+                continue;
+            }
+        };
+        sinks.push(sink);
     }
     let pipeline = Pipeline {
         source: source(&settings.source, &clock).await,
@@ -60,14 +82,22 @@ pub async fn build(settings: &Settings) -> Result<Built, StreamError> {
         detector: settings.detector.clone(),
         outputs: Outputs {
             sinks,
+            archives,
             dead_letters: Arc::new(DeadLetterFile::open(&settings.dead_letters)?),
         },
-        state: Arc::new(SlateStateStore::in_folder(&settings.state.path)?),
+        state: Arc::new(state(&settings.state).await?),
         clock,
-        settings: settings.pipeline.clone(),
+        settings: pipeline_settings,
         counters: Arc::new(Counters::default()),
     };
     Ok(Built { pipeline, index })
+}
+
+async fn state(settings: &StateSettings) -> Result<SlateStateStore, StreamError> {
+    match &settings.url {
+        Some(url) => SlateStateStore::in_bucket(url, &settings.connection).await,
+        None => SlateStateStore::in_folder(&settings.path),
+    }
 }
 
 /// Opens the embedded index.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use eddy_detect::{Detector, DetectorSettings};
 use eddy_record::{Decoder, PartitionId, Schema, StreamIdentity};
 use eddy_stream::{
-    Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange, StateStore,
-    StreamError,
+    ArchiveStart, Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange,
+    StateStore, StreamError,
 };
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, MODEL_PREFIX, load_fingerprint};
 use crate::counters::Counters;
+use crate::delivery::Delivery;
 use crate::input::Input;
 use crate::outputs::Outputs;
 use crate::prefetch::Prefetch;
@@ -79,6 +80,7 @@ impl Pipeline {
         };
         let mut aborted = run.stop.clone();
         let result = tokio::select! {
+            biased;
             result = run.supervise() => result,
             Ok(_) = aborted.wait_for(|stop| *stop == Stop::Abort) => Err(StreamError::fatal(
                 "stopped before everything that was read was settled; the rest is read again at \
@@ -162,6 +164,7 @@ impl Run {
                 return Ok(());
             }
             tokio::select! {
+                biased;
                 ended = self.workers.join_next(), if !self.workers.is_empty() => match ended {
                     Some(Ok(ended)) => self.ended(ended)?,
                     Some(Err(panic)) => return Err(StreamError::fatal("a partition's worker panicked").with_source(panic)),
@@ -284,7 +287,7 @@ async fn work(
     }
     check_models(pipeline, state.as_ref(), &detector).await?;
 
-    let (checkpoint, start) = match saved.filter(|saved| saved.stream == stream) {
+    let (mut checkpoint, start) = match saved.filter(|saved| saved.stream == stream) {
         Some(saved) if saved.finished => {
             state.close().await?;
             return Ok(Rest::Finished);
@@ -306,12 +309,21 @@ async fn work(
             (Checkpoint::new(stream, start_ms), configured)
         }
     };
+    checkpoint.run += 1;
     let reader = pipeline.source.open(&partition.id, &start).await?;
     let input = Input::new(
         pipeline.settings.order.is_per_second(),
         checkpoint.rowtime_ms,
         checkpoint.watermark.clone(),
     );
+    let archived = ArchiveStart {
+        stream: checkpoint.stream.clone(),
+        partition: partition.id.clone(),
+        start_ms: checkpoint.start_ms,
+        after: checkpoint.position.clone(),
+        after_ms: checkpoint.rowtime_ms,
+        run: checkpoint.run,
+    };
     pipeline.counters.update_partition(&partition.id, |_| {});
     tracing::info!(partition = %partition.id, ?start, "reading");
     let mut worker = Worker {
@@ -320,7 +332,7 @@ async fn work(
         input,
         decoder: Arc::clone(&pipeline.decoder),
         detector,
-        outputs: pipeline.outputs.clone(),
+        delivery: Delivery::new(&pipeline.outputs, &archived, Arc::clone(&pipeline.counters)),
         state,
         checkpoint,
         may_grow: pipeline.source.may_grow(),

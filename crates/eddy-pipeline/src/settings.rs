@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use eddy_detect::DetectorSettings;
 use eddy_kinesis::{ConnectionSettings, ReadSettings};
 use eddy_record::{DecodeLimits, Schema, parse_timestamp_ms};
-use eddy_sinks::{FirehoseSettings, OpenSearchSettings};
+use eddy_sinks::{ArchiveSettings, FirehoseSettings, OpenSearchSettings};
 use eddy_stream::Start;
 use serde::{Deserialize, Deserializer};
 
@@ -201,15 +201,26 @@ impl Default for PipelineSettings {
 
 /// Where state is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct StateSettings {
     /// A local folder. Default: `./eddy-data/state`.
     pub path: PathBuf,
+    /// A bucket in its place: `s3://bucket` or `s3://bucket/path`. It must know conditional writes.
+    pub url: Option<String>,
+    /// How to reach the bucket.
+    pub connection: ConnectionSettings,
 }
 
 impl Default for StateSettings {
     fn default() -> Self {
-        Self { path: PathBuf::from("./eddy-data/state") }
+        Self::in_folder("./eddy-data/state")
+    }
+}
+
+impl StateSettings {
+    /// State in a local folder.
+    pub fn in_folder(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), url: None, connection: ConnectionSettings::default() }
     }
 }
 
@@ -241,6 +252,8 @@ pub enum SinkSettings {
     /// OpenSearch or Elasticsearch.
     #[serde(rename = "opensearch", alias = "elasticsearch")]
     OpenSearch(OpenSearchSettings),
+    /// Objects of an S3 bucket or files of a local folder, by hour.
+    Archive(ArchiveSettings),
     /// A file, appended to.
     File {
         /// Its path.

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use eddy_aws::ConnectionSettings;
 use eddy_record::PartitionId;
 use eddy_stream::{ErrorKind, PartitionState, StateChange, StateStore, StreamError};
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::{Error, ObjectStore, PutMode};
 use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
 use slatedb::{CloseReason, Db, WriteBatch};
+
+use crate::objects::{open_folder, open_objects};
 
 /// What a database keeps in memory before it writes a table, in bytes: a restart replays up to this
 /// much of its log.
@@ -41,13 +43,63 @@ impl SlateStateStore {
     /// # Errors
     /// The folder cannot be made or read.
     pub fn in_folder(folder: &FolderPath) -> Result<Self, StreamError> {
-        let failed =
-            || StreamError::fatal(format!("cannot keep state in the folder {}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(|error| failed().with_source(error))?;
-        let objects = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| failed().with_source(error))?;
-        Ok(Self { objects: Arc::new(objects.with_fsync(true)) })
+        Ok(Self { objects: open_folder(folder)? })
     }
+
+    /// States in a bucket, such as `s3://bucket/path`, which must know conditional writes
+    /// (`If-None-Match`): they are what fences a lost owner. That is tried here, under
+    /// `_conditional-writes`.
+    ///
+    /// # Errors
+    /// The bucket does not exist, is denied or cannot be reached, or does not know such writes.
+    pub async fn in_bucket(
+        url: &str,
+        connection: &ConnectionSettings,
+    ) -> Result<Self, StreamError> {
+        let objects = open_objects(url, connection).await?;
+        check_conditional_writes(url, objects.as_ref()).await?;
+        Ok(Self { objects })
+    }
+}
+
+/// Sees whether the store refuses to write over what must not be there: one that ignores the
+/// condition would let two owners of a partition commit.
+async fn check_conditional_writes(url: &str, objects: &dyn ObjectStore) -> Result<(), StreamError> {
+    let path = Path::from("_conditional-writes");
+    let create = || objects.put_opts(&path, "created only once".into(), PutMode::Create.into());
+    for _ in 0..2 {
+        match create().await {
+            // Not there before: the second attempt tells.
+            Ok(_) => {}
+            Err(Error::AlreadyExists { .. }) => return Ok(()),
+            Err(error) => return Err(unusable(url, error)),
+        }
+    }
+    Err(StreamError::fatal(format!(
+        "the store of {url} ignores conditional writes (If-None-Match), without which two owners \
+         of a partition could both commit: use one that knows them, or state.path"
+    )))
+}
+
+fn unusable(url: &str, error: Error) -> StreamError {
+    let said = error.to_string();
+    let error = match &error {
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            StreamError::fatal(format!(
+                "the state {url} is denied: check the credentials, and that they allow \
+                 s3:ListBucket on the bucket and s3:GetObject, s3:PutObject and s3:DeleteObject in it"
+            ))
+        }
+        Error::NotFound { .. } => StreamError::fatal(format!(
+            "there is no bucket for the state {url} in this region: create it, or correct url, \
+             connection.region or connection.endpoint_url"
+        )),
+        _ => StreamError::fatal(format!(
+            "cannot write to the state {url}: is the store away, or are connection.region or \
+             connection.endpoint_url wrong?"
+        )),
+    };
+    error.with_source(said)
 }
 
 #[async_trait]
@@ -148,8 +200,13 @@ fn failed(doing: &str, error: slatedb::Error) -> StreamError {
 
 #[cfg(test)]
 mod tests {
+    use futures::stream::BoxStream;
     use object_store::memory::InMemory;
     use object_store::throttle::{ThrottleConfig, ThrottledStore};
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    };
 
     use super::*;
 
@@ -173,6 +230,88 @@ mod tests {
         assert_eq!(state.get(b"position").await.expect("reads"), Some("7".into()));
         let models = state.scan(b"model/").await.expect("reads");
         assert_eq!(models, [(Bytes::from("model/b"), Bytes::from("2"))]);
+    }
+
+    /// Writes whatever the condition says, as some servers do.
+    #[derive(Debug)]
+    struct Careless(InMemory);
+
+    impl std::fmt::Display for Careless {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("careless")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Careless {
+        async fn put_opts(
+            &self,
+            path: &Path,
+            payload: PutPayload,
+            mut options: PutOptions,
+        ) -> object_store::Result<PutResult> {
+            options.mode = PutMode::Overwrite;
+            self.0.put_opts(path, payload, options).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            path: &Path,
+            options: PutMultipartOptions,
+        ) -> object_store::Result<Box<dyn MultipartUpload>> {
+            self.0.put_multipart_opts(path, options).await
+        }
+
+        async fn get_opts(
+            &self,
+            path: &Path,
+            options: GetOptions,
+        ) -> object_store::Result<GetResult> {
+            self.0.get_opts(path, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            paths: BoxStream<'static, object_store::Result<Path>>,
+        ) -> BoxStream<'static, object_store::Result<Path>> {
+            self.0.delete_stream(paths)
+        }
+
+        fn list(
+            &self,
+            prefix: Option<&Path>,
+        ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(
+            &self,
+            prefix: Option<&Path>,
+        ) -> object_store::Result<ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(
+            &self,
+            from: &Path,
+            to: &Path,
+            options: CopyOptions,
+        ) -> object_store::Result<()> {
+            self.0.copy_opts(from, to, options).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_ignores_conditions_is_refused() {
+        let (good, careless) = (InMemory::new(), Careless(InMemory::new()));
+        // At the first start, and when the object is there.
+        for _ in 0..2 {
+            check_conditional_writes("s3://b", &good).await.expect("it knows them");
+            let careless = check_conditional_writes("s3://b", &careless).await;
+            let error = careless.expect_err("two owners could commit");
+            assert_eq!(error.kind(), ErrorKind::Fatal);
+            assert!(error.to_string().contains("ignores conditional writes"), "{error}");
+        }
     }
 
     #[tokio::test]

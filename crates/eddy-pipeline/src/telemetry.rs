@@ -44,6 +44,10 @@ pub fn publish(counters: &Counters) {
             metrics::gauge!("eddy_behind_milliseconds", "partition" => partition.clone())
                 .set(behind_ms as f64);
         }
+        for (sink, rows) in status.waiting_rows {
+            metrics::gauge!("eddy_sink_waiting_rows", "partition" => partition.clone(), "sink" => sink)
+                .set(rows as f64);
+        }
         metrics::gauge!("eddy_models", "partition" => partition.clone()).set(status.models as f64);
         metrics::gauge!("eddy_model_bytes", "partition" => partition)
             .set(status.model_bytes as f64);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use eddy_kinesis::ConnectionSettings;
 
+use crate::objects::{bucket_of, url_problem};
 use crate::settings::{Settings, SinkSettings, SourceSettings};
 
 impl Settings {
@@ -13,7 +14,9 @@ impl Settings {
         self.source_problem()
             .or_else(|| self.pipeline_problem())
             .or_else(|| self.sinks.iter().find_map(sink_problem))
+            .or_else(|| self.state_problem())
             .or_else(|| self.shared_file())
+            .or_else(|| self.shared_archive())
             .or_else(|| self.page_problem())
     }
 
@@ -87,6 +90,33 @@ impl Settings {
         })
     }
 
+    fn state_problem(&self) -> Option<String> {
+        let state = &self.state;
+        let url = state.url.as_ref()?;
+        if bucket_of(url).is_none() {
+            return Some(format!(
+                "state.url must be such as s3://bucket/path, found {url:?}; a folder is state.path"
+            ));
+        }
+        url_problem(url)
+            .map(|problem| format!("state.url {problem}"))
+            .or_else(|| endpoint_problem("state", &state.connection))
+    }
+
+    /// Two archives at one place: their objects would have the same names.
+    fn shared_archive(&self) -> Option<String> {
+        let mut urls = HashSet::new();
+        self.sinks.iter().find_map(|sink| match sink {
+            SinkSettings::Archive(archive) if !urls.insert(archive.url.trim_end_matches('/')) => {
+                Some(format!(
+                    "two archive sinks have the url {}: each needs one of its own",
+                    archive.url
+                ))
+            }
+            _ => None,
+        })
+    }
+
     fn page_problem(&self) -> Option<String> {
         self.page.as_ref()?;
         let shows = self.sinks.iter().any(|sink| matches!(sink, SinkSettings::Index { .. }));
@@ -103,6 +133,10 @@ fn sink_problem(sink: &SinkSettings) -> Option<String> {
             Some("firehose sink: delivery_stream is empty".to_owned())
         }
         SinkSettings::Firehose(sink) => endpoint_problem("firehose sink", &sink.connection),
+        SinkSettings::Archive(sink) => url_problem(&sink.url)
+            .map(|problem| format!("archive sink: url {problem}"))
+            .or_else(|| sink.validate().err().map(|error| format!("archive sink: {error}")))
+            .or_else(|| endpoint_problem("archive sink", &sink.connection)),
         _ => None,
     }
 }

@@ -1,23 +1,26 @@
 //! One partition from its source to its sinks: the loop at the heart of Eddy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use eddy_detect::{Detector, RestoreError};
 use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
 use eddy_stream::{Batch, PartitionState, StateChange, StreamError};
+use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::checkpoint::{Checkpoint, fingerprint_change, model_key};
 use crate::counters::{Counters, Totals};
+use crate::delivery::Delivery;
 use crate::input::{Input, MAX_HELD_RECORDS, Timed, end_of, second};
-use crate::outputs::{Outputs, Step};
+use crate::outputs::Step;
 use crate::prefetch::{PREFETCH_BATCHES, Prefetch};
 use crate::settings::{OnUnreadableModel, PipelineSettings};
 
-/// Rows and letters settled together at most, so that a payload or a read that holds very many does
-/// not make as many wait in memory. Rows ordered within their second wait for it: see `input.rs`.
+/// Rows and letters handed over together at most, so that a payload or a read that holds very many
+/// does not make as many wait in memory. Rows ordered within their second wait for it: see `input.rs`.
 const MAX_STEP_ROWS: usize = 20_000;
 /// Records decoded and scored before other tasks of the thread get their turn: a few milliseconds.
 const RECORDS_A_TURN: usize = 256;
@@ -52,7 +55,7 @@ pub(crate) struct Worker {
     pub(crate) input: Input,
     pub(crate) decoder: Arc<Decoder>,
     pub(crate) detector: Detector,
-    pub(crate) outputs: Outputs,
+    pub(crate) delivery: Delivery,
     pub(crate) state: Box<dyn PartitionState>,
     // What the next commit says; the state holds an earlier one.
     pub(crate) checkpoint: Checkpoint,
@@ -66,11 +69,21 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Takes batches until the partition ends or a stop is asked for: decode, score, deliver,
-    /// commit.
+    /// Works until the partition ends or a stop is asked for. When it returns, no write is under way.
     pub(crate) async fn run(mut self) -> Result<Rest, StreamError> {
+        let worked = self.work().await;
+        self.delivery.stop().await;
+        let rest = worked?;
+        self.counters.remove_partition(&self.partition);
+        self.state.close().await?;
+        Ok(rest)
+    }
+
+    /// Takes batches: decode, score, hand over, commit.
+    async fn work(&mut self) -> Result<Rest, StreamError> {
         let mut quiet_reads = 0;
         let rest = loop {
+            let draining = *self.stop.borrow() == Stop::Drained;
             let Some(batch) = self.next_batch().await? else { break self.at_rest() };
             let quiet = batch.records.is_empty() && batch.behind_ms.is_none_or(|ms| ms == 0);
             let ready = self.take(batch).await?;
@@ -78,7 +91,6 @@ impl Worker {
             self.commit_if_due().await?;
 
             // Batches read ahead may be older than the wish to drain: only reads behind them count.
-            let draining = *self.stop.borrow() == Stop::Drained;
             quiet_reads = if quiet && draining { quiet_reads + 1 } else { 0 };
             if quiet_reads > PREFETCH_BATCHES + 1 {
                 break Rest::Stopped;
@@ -90,17 +102,25 @@ impl Worker {
         }
         self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
         self.commit().await?;
-        self.counters.remove_partition(&self.partition);
-        self.state.close().await?;
         Ok(rest)
     }
 
-    /// The next batch; `None` at the partition's end or when asked to stop.
+    /// The next batch; `None` at the partition's end or when asked to stop. Meanwhile sinks answer and
+    /// commits become due.
     async fn next_batch(&mut self) -> Result<Option<Batch>, StreamError> {
-        tokio::select! {
-            biased;
-            _ = self.stop.wait_for(|stop| *stop == Stop::Now) => Ok(None),
-            batch = self.reader.next() => batch,
+        let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
+                batch = self.reader.next() => return batch,
+                answer = self.delivery.answer(), if self.delivery.is_waiting() => {
+                    self.delivery.settle(answer?).await?;
+                }
+                () = tokio::time::sleep_until(self.last_commit + commit_interval), if self.uncommitted > 0 => {
+                    self.commit().await?;
+                }
+            }
         }
     }
 
@@ -118,6 +138,7 @@ impl Worker {
         self.counters.update_partition(&self.partition, |status| {
             status.behind_ms = batch.behind_ms;
             status.models = self.detector.n_models();
+            status.waiting_rows = self.delivery.waiting();
         });
         let mut ready = self.input.push(batch.records);
         let released = batch.watermark_ms.and_then(|ms| self.input.releases(ms));
@@ -131,23 +152,23 @@ impl Worker {
         Ok(ready)
     }
 
-    /// Decodes, scores and delivers records; when it returns they are settled.
+    /// Decodes and scores records and hands them over to the sinks' queues.
     async fn process(&mut self, records: Vec<Timed>) -> Result<(), StreamError> {
         let most_rows =
             if self.settings.order.is_per_second() { MAX_HELD_RECORDS } else { MAX_STEP_ROWS };
         let mut step = Step::default();
         let mut totals = Totals::default();
-        let mut unsettled = &records[..];
+        let mut undelivered = &records[..];
         let mut n_scored = 0;
         for turn in records.chunks(RECORDS_A_TURN) {
             for timed in turn {
                 self.score(timed, &mut step, &mut totals).await?;
                 n_scored += 1;
                 if step.rows.len() + step.letters.len() >= most_rows || self.detector.is_crowded() {
-                    let (settling, rest) = unsettled.split_at(n_scored);
-                    (unsettled, n_scored) = (rest, 0);
-                    self.settle(settling, std::mem::take(&mut step), std::mem::take(&mut totals))
-                        .await?;
+                    let (delivered, rest) = undelivered.split_at(n_scored);
+                    (undelivered, n_scored) = (rest, 0);
+                    let (step, totals) = (std::mem::take(&mut step), std::mem::take(&mut totals));
+                    self.deliver(delivered, step, totals).await?;
                     if self.detector.is_crowded() {
                         self.commit().await?;
                     }
@@ -155,32 +176,31 @@ impl Worker {
             }
             tokio::task::yield_now().await;
         }
-        self.settle(unsettled, step, totals).await
+        self.deliver(undelivered, step, totals).await
     }
 
-    /// Delivers what was made of `records`.
-    async fn settle(
+    /// Hands over what was made of `records`: the next commit waits for it.
+    async fn deliver(
         &mut self,
         records: &[Timed],
         mut step: Step,
-        mut totals: Totals,
+        totals: Totals,
     ) -> Result<(), StreamError> {
         let Some((position, rowtime_ms)) = end_of(records) else { return Ok(()) };
         if self.settings.order.is_per_second() {
             sort_within_seconds(&mut step, self.detector.score_idx());
         }
+        if self.delivery.keeps_payloads() {
+            step.payloads = records.iter().map(|timed| timed.raw.clone()).collect();
+        }
         let start = Instant::now();
-        let settled = self.outputs.settle(step).await?;
-        totals.deliver_ns = nanoseconds(start);
-        totals.delivered = settled.delivered;
-        settled.dead.iter().for_each(|stage| totals.add_dead(*stage));
-        totals.records = totals.delivered + totals.dead_lettered();
-        self.counters.update(|sum| sum.add(&totals));
+        self.delivery.deliver(step, totals).await?;
+        self.counters.update(|sum| sum.deliver_ns += nanoseconds(start));
 
         self.uncommitted += records.len() as u64;
         self.checkpoint.position = Some(position);
         self.checkpoint.rowtime_ms = Some(rowtime_ms);
-        // Once a record behind it is settled, the watermark's effect is in `rowtime_ms`.
+        // Once a record behind it is handed over, the watermark's effect is in `rowtime_ms`.
         let position = &self.checkpoint.position;
         self.checkpoint.watermark.take_if(|seen| position.as_ref() > Some(&seen.after));
         Ok(())
@@ -283,14 +303,17 @@ impl Worker {
     }
 
     async fn commit_if_due(&mut self) -> Result<(), StreamError> {
+        let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
         let due = self.uncommitted >= self.settings.commit_records
-            || self.last_commit.elapsed().as_millis()
-                >= u128::from(self.settings.commit_interval_ms);
+            || self.last_commit.elapsed() >= commit_interval;
         if self.uncommitted > 0 && due { self.commit().await } else { Ok(()) }
     }
 
-    /// Saves position and models in one write.
+    /// Saves position and models in one write, once everything before the position is durable.
     pub(crate) async fn commit(&mut self) -> Result<(), StreamError> {
+        let start = Instant::now();
+        self.delivery.flush(self.checkpoint.position.as_ref()).await?;
+        self.counters.update(|totals| totals.deliver_ns += nanoseconds(start));
         let start = Instant::now();
         let mut changes: Vec<StateChange> = self
             .detector
@@ -306,6 +329,7 @@ impl Worker {
             status.models = self.detector.n_models();
             status.model_bytes = self.detector.size_bytes();
             status.settled = self.checkpoint.position.clone();
+            status.waiting_rows = self.delivery.waiting();
         });
         self.counters.update(|totals| {
             totals.commits += 1;

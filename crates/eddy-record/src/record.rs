@@ -42,6 +42,14 @@ pub struct ScoredRecord {
     pub values: Box<[Value]>,
 }
 
+impl ScoredRecord {
+    /// About how many bytes of memory the row takes.
+    pub fn size_bytes(&self) -> usize {
+        let texts: usize = self.values.iter().map(Value::text_bytes).sum();
+        size_of::<Self>() + size_of_val(&*self.values) + self.id.as_str().len() + texts
+    }
+}
+
 /// Where a record was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -36,4 +36,12 @@ impl Value {
             _ => None,
         }
     }
+
+    /// The bytes of its text, where it is one.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Json(text) => text.len(),
+            _ => 0,
+        }
+    }
 }

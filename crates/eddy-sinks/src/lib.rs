@@ -1,6 +1,6 @@
-//! Scored rows to services: Amazon Data Firehose, and OpenSearch or Elasticsearch.
+//! Scored rows to services: Amazon Data Firehose, OpenSearch or Elasticsearch, and archives on S3.
 //!
-//! It stands at the end of the flow (`detector -> Sink -> service`). Both sinks keep the contract
+//! It stands at the end of the flow (`detector -> Sink -> service`). The sinks keep the contract
 //! of [`eddy_stream::Sink`]: a write returns when every row is durable at the service or is in the
 //! answer with the service's reason. A 200 answer may hold failed rows; exactly these are tried
 //! again, with full jitter, until a bound of time is over and the partition starts again at its
@@ -10,11 +10,13 @@
 //!   Firehose has no ids: a replay after a crash delivers again what was not committed.
 //! - [`OpenSearchSink`] with [`OpenSearchSettings`]: `_bulk` of OpenSearch 1 to 3 and
 //!   Elasticsearch 7 to 9, with ids made of positions, so that a replay overwrites.
+//! - [`ArchiveSink`] with [`ArchiveSettings`]: rows or raw payloads in compressed objects of an S3
+//!   bucket or a local folder, named by hour as Firehose names them.
 //!
 //! The bounds are in [`limits`], each with the page that states it. Files, standard output and dead
 //! letters are in `eddy-stream`, the embedded index in `eddy-index`.
 //!
-//! It installs no index template and creates no delivery stream.
+//! It creates no delivery stream and no bucket.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), eddy_stream::StreamError> {
@@ -28,9 +30,13 @@
 //! # }
 //! ```
 
+mod archive;
 mod firehose;
 pub mod limits;
 mod opensearch;
 
+pub use archive::{ArchiveFormat, ArchiveSettings, ArchiveSink, ArchivedRecords};
 pub use firehose::{FirehoseSettings, FirehoseSink};
-pub use opensearch::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};
+pub use opensearch::{
+    Auth, InstallSettings, OpenSearchSettings, OpenSearchSink, Rotation, Transport, WriteAs,
+};

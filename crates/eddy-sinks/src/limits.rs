@@ -19,3 +19,8 @@ pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// How long rows are tried again before the partition starts again at its last commit, in
 /// milliseconds.
 pub const GIVE_UP_AFTER_MS: u64 = 300_000;
+/// Bytes of an archive's object before compression unless the settings say otherwise. Memory holds
+/// the compressed object of every partition.
+pub const ARCHIVE_OBJECT_BYTES: usize = 32 << 20;
+/// The most that settings may ask for: S3 takes 5 GiB in one request, memory is dearer.
+pub const MAX_ARCHIVE_OBJECT_BYTES: usize = 512 << 20;

@@ -3,7 +3,8 @@
 //!
 //! - [`Source`] lists a stream's partitions and opens readers; [`PartitionReader`] delivers
 //!   [`Batch`]es in order. Checkpoints are not its business: a reader starts where it is told.
-//! - [`Sink`] takes rows and returns only when they are durable, or says which it refuses for good.
+//! - [`Sink`] takes rows and returns only when they are durable, or says which it refuses for good;
+//!   [`Archive`] gathers rows or payloads into objects, durable at the latest before a commit.
 //! - [`StateStore`] keeps a partition's position and models; a commit is atomic, and an owner that
 //!   has lost the partition cannot commit.
 //! - [`Clock`] tells the time, so that a test can; [`Backoff`] is the wait between two attempts,
@@ -31,6 +32,6 @@ pub use failure_log::FailureLog;
 pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};
 pub use lines::{FileSource, InputSource};
 pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
-pub use sink::{DeadLetterSink, Rejected, Sink};
+pub use sink::{Archive, ArchiveStart, Archived, DeadLetterSink, PartitionArchive, Rejected, Sink};
 pub use source::{Batch, Partition, PartitionReader, Source, Start};
 pub use state::{PartitionState, StateChange, StateStore};

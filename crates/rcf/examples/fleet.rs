@@ -1,12 +1,32 @@
-//! How much memory do many small models take?
+//! Very many small models: how much memory and time do they take?
 //!
-//! `cargo run --release -p rcf --example fleet -- [N_MODELS]` keeps so many one-dimensional models
-//! of 30 trees and 64 samples, compact, each fed 1000 readings, and prints the bytes that they
-//! report and the memory that the process holds (on Linux).
+//! `cargo run --release -p rcf --example fleet -- [N_MODELS [N_THREADS]]` keeps so many
+//! one-dimensional models of 30 trees and 64 samples, compact. They begin as copies of up to 100
+//! models that have learnt 1000 readings; then every model scores and learns readings of its own, one
+//! a round, on several threads. It prints the bytes that the models report, the memory that the
+//! process holds (on Linux), and the time that a reading takes.
 
-use rcf::{Forest, ForestSettings};
+use std::num::NonZeroUsize;
+use std::time::Instant;
 
-const N_READINGS: u32 = 1000;
+use rcf::{Forest, ForestSettings, Reading, score_and_update_many, score_many};
+
+const N_WARM: u64 = 100;
+const N_HISTORY: u32 = 1000;
+const N_ROUNDS: u32 = 5;
+
+/// Numbers of about a normal distribution.
+struct Sensor(u64);
+
+impl Sensor {
+    fn next(&mut self) -> f32 {
+        let uniform = |_| {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (self.0 >> 40) as f32 / (1 << 24) as f32
+        };
+        (0..12).map(uniform).sum::<f32>() - 6.0
+    }
+}
 
 /// Bytes in memory, as Linux tells.
 fn resident_bytes() -> Option<u64> {
@@ -16,30 +36,62 @@ fn resident_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
+fn warm(seed: u64) -> Result<Forest, rcf::WarmStartError> {
+    let mut settings = ForestSettings::new(1);
+    (settings.n_trees, settings.sample_size) = (30, 64);
+    (settings.compact, settings.seed) = (true, seed);
+    let mut sensor = Sensor(seed);
+    settings.warm_start((0..N_HISTORY).map(|_| [sensor.next()]))
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let n_models: u64 = match std::env::args().nth(1) {
+    let mut arguments = std::env::args().skip(1);
+    let n_models: u64 = arguments.next().map_or(Ok(2000), |text| text.parse())?;
+    let n_threads = match arguments.next() {
         Some(text) => text.parse()?,
-        None => 2000,
+        None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
+    let n_warm = n_models.clamp(1, N_WARM);
+    let warm = (0..n_warm).map(warm).collect::<Result<Vec<_>, _>>()?;
     let before = resident_bytes().unwrap_or(0);
-    let mut models: Vec<Forest> = Vec::new();
-    for seed in 0..n_models {
-        let mut settings = ForestSettings::new(1);
-        (settings.n_trees, settings.sample_size) = (30, 64);
-        (settings.compact, settings.seed) = (true, seed);
-        let mut model = settings.build()?;
-        let mut state = seed;
-        for _ in 0..N_READINGS {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            model.update(&[(state >> 40) as f32])?;
-        }
-        models.push(model);
+
+    let mut models: Vec<Forest> =
+        warm.iter().cycle().take(usize::try_from(n_models)?).cloned().collect();
+    let copied = resident_bytes();
+
+    let mut sensors: Vec<Sensor> = (0..n_models).map(|n| Sensor(n_warm + n)).collect();
+    let mut values = Vec::new();
+    let mut took = 0.0;
+    for _ in 0..N_ROUNDS {
+        values = sensors.iter_mut().map(Sensor::next).collect();
+        let start = Instant::now();
+        let scores = score_and_update_many(&mut models, &readings(&values), n_threads);
+        took += start.elapsed().as_secs_f64();
+        scores.into_iter().collect::<Result<Vec<f64>, _>>()?;
     }
+    let after = resident_bytes();
+    let start = Instant::now();
+    let scores = score_many(&models, &readings(&values), n_threads);
+    let took_scores = start.elapsed().as_secs_f64();
+    scores.into_iter().collect::<Result<Vec<f64>, _>>()?;
+
+    let each = |bytes: u64| bytes / n_models.max(1);
     let reported: usize = models.iter().map(Forest::size_bytes).sum();
     println!("models             {n_models}");
-    println!("reported a model   {} bytes", reported as u64 / n_models.max(1));
-    if let Some(after) = resident_bytes() {
-        println!("resident a model   {} bytes", (after - before) / n_models.max(1));
+    println!("threads            {n_threads}");
+    println!("reported a model   {} bytes", each(reported as u64));
+    for (what, bytes) in [("copied  ", copied), ("resident", after)] {
+        if let Some(bytes) = bytes {
+            println!("{what} a model   {} bytes", each(bytes.saturating_sub(before)));
+        }
     }
+    let micros = |seconds: f64, n: u64| 1e6 * seconds / n.max(1) as f64;
+    println!("score and update   {:.2} us", micros(took, n_models * u64::from(N_ROUNDS)));
+    println!("score              {:.2} us", micros(took_scores, n_models));
     Ok(())
+}
+
+fn readings(values: &[f32]) -> Vec<Reading<'_>> {
+    let observations = values.chunks(1).enumerate();
+    observations.map(|(model, observation)| Reading { model, observation }).collect()
 }

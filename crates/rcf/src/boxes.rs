@@ -1,10 +1,13 @@
-//! Bounding boxes: the lowest coordinates, then the highest.
+//! Bounding boxes: the lowest coordinates, then the highest; stored ones are packed otherwise.
 //!
 //! Sums over dimensions are taken in eight lanes that are folded in one order, so that they are the
 //! same however the compiler vectorises them. Ranges are differences in f64: those of f32 can
 //! overflow.
 
-use crate::kernel::{Kernel, fold_lanes};
+use alloc::vec::Vec;
+
+use crate::kernel::{Kernel, fold_lanes, prefetch};
+use crate::packed::{self, Aligned, Open};
 use crate::points::grow_by_an_eighth;
 
 const LANES: usize = 8;
@@ -39,16 +42,6 @@ impl<'a> Bounds<'a> {
     #[inline(always)]
     pub(crate) fn range_sum(&self) -> f64 {
         fold(self.min, self.max, self.min, |min, max, _| f64::from(max) - f64::from(min))
-    }
-
-    /// Whether a point inside lies on a face.
-    #[inline(always)]
-    pub(crate) fn is_touched(&self, point: &[f32]) -> bool {
-        let mut touched = false;
-        for ((min, max), x) in self.min.iter().zip(self.max).zip(point) {
-            touched |= (x <= min) | (x >= max);
-        }
-        touched
     }
 }
 
@@ -97,6 +90,27 @@ pub(crate) fn fold(a: &[f32], b: &[f32], c: &[f32], each: impl Fn(f32, f32, f32)
     fold_lanes(lanes)
 }
 
+/// The same over a packed box and a point.
+#[inline(always)]
+pub(crate) fn fold_packed(
+    numbers: &[f32],
+    point: &[f32],
+    each: impl Fn(f32, f32, f32) -> f64,
+) -> f64 {
+    if let ([min, max], [x]) = (numbers, point) {
+        return each(*min, *max, *x);
+    }
+    let mut lanes = [0.0_f64; LANES];
+    let blocks = numbers.chunks(2 * packed::BLOCK).zip(point.chunks(packed::BLOCK));
+    for (bounds, x) in blocks {
+        let (min, max) = bounds.split_at(x.len());
+        for (lane, ((x, min), max)) in lanes.iter_mut().zip(x.iter().zip(min).zip(max)) {
+            *lane += each(*min, *max, *x);
+        }
+    }
+    fold_lanes(lanes)
+}
+
 /// Grows a box to hold another.
 #[inline(always)]
 pub(crate) fn merge(numbers: &mut [f32], other: Bounds<'_>) {
@@ -109,24 +123,12 @@ pub(crate) fn merge(numbers: &mut [f32], other: Bounds<'_>) {
     }
 }
 
-/// Makes a box of two.
-#[inline(always)]
-pub(crate) fn join(numbers: &mut [f32], a: Bounds<'_>, b: Bounds<'_>) {
-    let (min, max) = numbers.split_at_mut(numbers.len() / 2);
-    for ((min, a), b) in min.iter_mut().zip(a.min).zip(b.min) {
-        *min = lower(*a, *b);
-    }
-    for ((max, a), b) in max.iter_mut().zip(a.max).zip(b.max) {
-        *max = higher(*a, *b);
-    }
-}
-
-/// The boxes of all trees, by number, with their summed ranges.
+/// The boxes of all trees, packed, by number, with their summed ranges.
 #[derive(Clone, Debug)]
 pub(crate) struct BoxStore {
     // Numbers of half a box.
     half_len: usize,
-    numbers: Vec<f32>,
+    numbers: Aligned,
     // Boxes of one dimension have none: theirs cost a subtraction.
     range_sums: Vec<f64>,
     free: Vec<u32>,
@@ -134,33 +136,49 @@ pub(crate) struct BoxStore {
 
 impl BoxStore {
     pub(crate) fn new(half_len: usize) -> Self {
-        Self { half_len, numbers: Vec::new(), range_sums: Vec::new(), free: Vec::new() }
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self, number: u32) -> Bounds<'_> {
-        Bounds::of(self.numbers(number))
+        Self { half_len, numbers: Aligned::new(), range_sums: Vec::new(), free: Vec::new() }
     }
 
     /// The numbers of a box.
     #[inline(always)]
     pub(crate) fn numbers(&self, number: u32) -> &[f32] {
-        &self.numbers[number as usize * 2 * self.half_len..][..2 * self.half_len]
+        let length = 2 * self.half_len;
+        self.numbers.get(number as usize * length, length)
     }
 
     /// A box of one dimension.
     #[inline(always)]
     pub(crate) fn get_one(&self, number: u32) -> (f32, f32) {
-        let numbers = &self.numbers[number as usize * 2..][..2];
+        let numbers = self.numbers.get(number as usize * 2, 2);
         (numbers[0], numbers[1])
     }
 
     #[inline(always)]
     pub(crate) fn range_sum(&self, number: u32) -> f64 {
         if self.half_len == 1 {
-            self.get(number).range_sum()
+            Bounds::of(self.numbers(number)).range_sum()
         } else {
             self.range_sums[number as usize]
+        }
+    }
+
+    /// Asks for the open blocks of a box, and for its summed ranges.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, number: u32, open: Open) {
+        let numbers = self.numbers(number);
+        prefetch(&self.range_sums[number as usize]);
+        for block in open.blocks() {
+            prefetch(&numbers[block * 2 * packed::BLOCK]);
+        }
+    }
+
+    /// Asks for all of a box.
+    #[inline(always)]
+    pub(crate) fn ask_for_all(&self, number: u32) {
+        let numbers = self.numbers(number);
+        prefetch(&self.range_sums[number as usize]);
+        for at in (0..numbers.len()).step_by(packed::LINE) {
+            prefetch(&numbers[at]);
         }
     }
 
@@ -168,25 +186,24 @@ impl BoxStore {
     #[inline(always)]
     pub(crate) fn insert<K: Kernel>(&mut self, numbers: &[f32]) -> u32 {
         if let Some(number) = self.free.pop() {
-            self.set::<K>(number, numbers);
+            let length = 2 * self.half_len;
+            self.numbers.get_mut(number as usize * length, length).copy_from_slice(numbers);
+            self.sum_ranges::<K>(number);
             return number;
         }
-        grow_by_an_eighth(&mut self.numbers, numbers.len());
-        self.numbers.extend_from_slice(numbers);
+        self.numbers.extend(numbers);
         if self.half_len > 1 {
             grow_by_an_eighth(&mut self.range_sums, 1);
-            self.range_sums.push(K::range_sum(Bounds::of(numbers)));
+            self.range_sums.push(K::range_sum(numbers));
         }
         u32::try_from(self.numbers.len() / (2 * self.half_len) - 1)
             .expect("at most 1000 trees have at most 65 535 boxes each")
     }
 
     #[inline(always)]
-    pub(crate) fn set<K: Kernel>(&mut self, number: u32, numbers: &[f32]) {
-        let at = number as usize * 2 * self.half_len;
-        self.numbers[at..at + 2 * self.half_len].copy_from_slice(numbers);
+    fn sum_ranges<K: Kernel>(&mut self, number: u32) {
         if self.half_len > 1 {
-            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
+            self.range_sums[number as usize] = K::range_sum(self.numbers(number));
         }
     }
 
@@ -196,21 +213,29 @@ impl BoxStore {
 
     /// Makes a box hold a point; says whether it did already.
     #[inline(always)]
-    pub(crate) fn hold<K: Kernel>(&mut self, number: u32, point: &[f32]) -> bool {
-        let at = number as usize * 2 * self.half_len;
-        let numbers = &mut self.numbers[at..at + 2 * self.half_len];
-        if K::excess(Bounds::of(numbers), point) == 0.0 {
-            return true;
+    pub(crate) fn hold<K: Kernel>(&mut self, number: u32, point: &[f32], open: &mut Open) -> bool {
+        let length = 2 * self.half_len;
+        let numbers = self.numbers.get_mut(number as usize * length, length);
+        let has_changed = packed::hold(numbers, point, open);
+        if has_changed {
+            self.sum_ranges::<K>(number);
         }
-        merge(numbers, Bounds::of_point(point));
-        if self.half_len > 1 {
-            self.range_sums[number as usize] = K::range_sum(Bounds::of(numbers));
+        !has_changed
+    }
+
+    /// Replaces the open blocks of a box.
+    #[inline(always)]
+    pub(crate) fn replace<K: Kernel>(&mut self, number: u32, numbers: &[f32], open: Open) {
+        let length = 2 * self.half_len;
+        let own = self.numbers.get_mut(number as usize * length, length);
+        for block in open.blocks() {
+            packed::copy(own, numbers, block);
         }
-        false
+        self.sum_ranges::<K>(number);
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.numbers.capacity() * size_of::<f32>()
+        self.numbers.size_bytes()
             + self.range_sums.capacity() * size_of::<f64>()
             + self.free.capacity() * size_of::<u32>()
     }
@@ -249,9 +274,8 @@ mod tests {
         let mut store = BoxStore::new(4);
         let first = store.insert::<Portable>(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
         assert_eq!(store.range_sum(first), 4.0);
-        assert!(
-            store.hold::<Portable>(first, &[0.5; 4]) && !store.hold::<Portable>(first, &[3.0; 4])
-        );
+        let mut hold = |point| store.hold::<Portable>(first, point, &mut Open::all(4));
+        assert!(hold(&[0.5; 4]) && !hold(&[3.0; 4]));
         assert_eq!(store.range_sum(first), 12.0);
         store.remove(first);
         assert_eq!(store.insert::<Portable>(&[0.0; 8]), first);

@@ -1,11 +1,12 @@
 //! Putting a point into a tree, and taking one out.
 
-use crate::boxes::{Bounds, join};
+use crate::ascend;
 use crate::cut::{Cut, cut_at};
 use crate::kernel::Kernel;
 use crate::layout::{Idx, Layout, Node, Ref};
+use crate::packed::{self, Open};
 use crate::trees::{EMPTY, Link, NONE, Scratch, Trees, index, is_twin, number};
-use crate::walk::{equals, excess_and_range, link};
+use crate::walk::{self, equals, link};
 
 impl<L: Layout> Trees<L> {
     /// Makes a point the entry `entry` of a tree. `found` is the leaf that the cuts lead it to,
@@ -63,13 +64,20 @@ impl<L: Layout> Trees<L> {
     ) -> (Ref, Cut) {
         let mut random = self.heads[tree].random.clone();
         // A leaf's box is a point: every cut of the two parts them.
-        let leaf_excess = K::excess(Bounds::of_point(self.leaf_point(tree, found)), point);
+        let leaf_excess = K::distance(self.leaf_point(tree, found), point);
         let mut chosen = (found, random.open01() * leaf_excess);
+        let mut open = Open::all(point.len());
         let mut at = self.parent_of(tree, found);
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
-            let (excess, range_sum) =
-                excess_and_range::<L, K, ONE>(self, tree, at, index(bounds), point, scratch.own);
+            let bounds = index(bounds);
+            let (excess, range_sum) = if ONE {
+                walk::excess_and_range(self, tree, at, bounds, point, scratch.own)
+            } else {
+                let (base, node) = (tree * self.room, index(at));
+                let open = &mut open;
+                ascend::excess_and_range::<L, K>(self, base, node, bounds, point, open, scratch.own)
+            };
             if excess == 0.0 {
                 break;
             }
@@ -150,23 +158,8 @@ impl<L: Layout> Trees<L> {
     fn span(&self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
         let children = self.nodes[self.place(tree, node)];
         let (left, right) = (children.child(false), children.child(true));
-        if self.boxless == 1 {
-            join(scratch.own, self.kept(tree, left), self.kept(tree, right));
-            return;
-        }
-        let left = self.bounds(tree, left, scratch.left);
-        join(scratch.own, left, self.bounds(tree, right, scratch.right));
-    }
-
-    /// The box of a leaf, or of a node that has one.
-    #[inline(always)]
-    fn kept(&self, tree: usize, at: Ref) -> Bounds<'_> {
-        let place = self.place(tree, at);
-        if Self::is_leaf(at) {
-            Bounds::of_point(self.points.get(self.slots[place].get()))
-        } else {
-            self.boxes.get(self.links[place].bounds.get())
-        }
+        let left = self.part(tree, left, scratch.left);
+        packed::put_join(scratch.own, left, self.part(tree, right, scratch.right));
     }
 
     /// Grows the boxes from a node up until one holds the point already.
@@ -178,11 +171,12 @@ impl<L: Layout> Trees<L> {
         point: &[f32],
         scratch: &mut Scratch<'_>,
     ) {
+        let mut open = Open::all(point.len());
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
             if bounds == NONE {
                 self.keep_box::<K>(tree, at, scratch);
-            } else if self.boxes.hold::<K>(bounds, point) {
+            } else if self.boxes.hold::<K>(bounds, point, &mut open) {
                 return;
             }
             at = parent;
@@ -277,6 +271,7 @@ impl<L: Layout> Trees<L> {
         scratch: &mut Scratch<'_>,
     ) {
         let mut may_lose_box = self.boxless > 1;
+        let mut open = Open::all(self.points.padded_len());
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
             if bounds != NONE {
@@ -285,17 +280,14 @@ impl<L: Layout> Trees<L> {
                     self.boxes.remove(bounds);
                     self.links[tree * self.room + at as usize].bounds = L::Idx::NONE;
                 } else {
-                    // A point strictly inside holds no face.
-                    if !self.boxes.get(bounds).is_touched(self.points.get(slot)) {
+                    let node = self.nodes[self.place(tree, at)];
+                    let left = self.part(tree, node.child(false), scratch.left);
+                    let children = [left, self.part(tree, node.child(true), scratch.right)];
+                    let (old, point) = (self.boxes.numbers(bounds), self.points.get(slot));
+                    if !packed::shrink(old, children, point, &mut open, scratch.own) {
                         return;
                     }
-                    self.span(tree, at, scratch);
-                    let old = self.boxes.get(bounds);
-                    let new = Bounds::of(scratch.own);
-                    if old.min == new.min && old.max == new.max {
-                        return;
-                    }
-                    self.boxes.set::<K>(bounds, scratch.own);
+                    self.boxes.replace::<K>(bounds, scratch.own, open);
                 }
             }
             at = parent;

@@ -7,6 +7,7 @@ use crate::kernel::Portable;
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::level::Level;
 use crate::line::Stretch;
+use crate::packed::unpack;
 use crate::random::Random;
 use crate::trees::{EMPTY, NONE, Trees, is_twin};
 use crate::walk::BATCH;
@@ -34,11 +35,14 @@ fn check<L: Layout>(trees: &Trees<L>, tree: usize, at: Ref, parent: u32) -> (Vec
     assert!(Bounds::of(&numbers).max[dim] <= node.cut());
     assert!(node.cut() < Bounds::of(&right).min[dim]);
     merge(&mut numbers, Bounds::of(&right));
+    let mut scratch = vec![0.0; numbers.len()];
     let kept = trees.links[place].bounds;
     assert_eq!(kept == L::Idx::NONE, trees.has_at_most(tree, at, trees.boxless.max(1)));
     if kept != L::Idx::NONE {
-        assert_eq!(trees.boxes.numbers(kept.get()), numbers);
-        let range_sum = Portable::range_sum(Bounds::of(&numbers));
+        let packed = trees.boxes.numbers(kept.get());
+        let bounds = unpack(packed, &mut scratch);
+        assert_eq!((bounds.min, bounds.max), (numbers.split_at(numbers.len() / 2)));
+        let range_sum = Portable::range_sum(packed);
         assert_eq!(trees.boxes.range_sum(kept.get()).to_bits(), range_sum.to_bits());
     }
     (numbers, mass + right_mass)
@@ -87,8 +91,9 @@ fn check_line<L: Layout>(trees: &Trees<L>, tree: usize) {
     assert!(rest.iter().all(|depth| *depth == 0));
 }
 
-fn check_forest(forest: &Forest) {
-    with_trees!(&forest.trees, trees => {
+/// Checks all trees of a forest.
+pub(crate) fn check_forest(forest: &Forest) {
+    with_trees!(&*forest.opened(), trees => {
         for (tree, head) in trees.heads.iter().enumerate() {
             if trees.lines.are_kept() {
                 check_line(trees, tree);

@@ -1,5 +1,7 @@
 //! The way from a leaf up, for whoever wants to see the boxes on it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, merge};
 use crate::layout::Layout;
 use crate::view::TreeView;

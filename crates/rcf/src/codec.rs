@@ -1,5 +1,7 @@
 //! Numbers as bytes and back, with every read checked.
 
+use alloc::vec::Vec;
+
 use crate::SnapshotError;
 
 const CUT_SHORT: SnapshotError = SnapshotError::Damaged { what: "the bytes are cut short" };

@@ -3,6 +3,8 @@
 //! The points of all samples together are a sample of the stream that prefers the recent. Those
 //! among them that lie nearest in the known coordinates show how the missing ones are distributed.
 
+use alloc::vec::Vec;
+
 use crate::math::exp;
 use crate::pool::{Known, Member};
 use crate::random::Random;
@@ -33,6 +35,12 @@ impl<'a> Neighborhood<'a> {
             distances.into_iter().zip(members.iter().copied()).collect();
         near.retain(|(distance, _)| *distance <= reach);
         near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.order(&b.1)));
+        // Equal points are one, whenever they came: a snapshot does not tell them apart.
+        near.dedup_by(|(_, member), (_, first)| {
+            let is_equal = member.point == first.point;
+            first.n_holders += if is_equal { member.n_holders } else { 0 };
+            is_equal
+        });
         // All that are as near as the last: which of equals were the last would be chance.
         let reach = distance_of(&near, n_wanted);
         near.retain(|(distance, _)| *distance <= reach);

@@ -1,6 +1,5 @@
 //! A decay that changes while the forest runs.
 
-use crate::engine::{draw_next, with_trees};
 use crate::sampler::Policy;
 use crate::{Forest, SettingsError};
 
@@ -32,11 +31,7 @@ impl Forest {
         // Exponential variables have no memory: given that no point has entered yet, when the next
         // one does can be drawn anew under the new decay.
         let (policy, clock) = (&self.policy, &self.clock);
-        with_trees!(&mut self.trees, trees => {
-            for tree in 0..trees.heads.len() {
-                draw_next(trees, tree, policy, clock);
-            }
-        });
+        self.trees.draw_all_next(policy, clock);
         Ok(())
     }
 }
@@ -55,7 +50,7 @@ mod tests {
     /// The mean age of the samples' points, when points are their own numbers.
     fn mean_age(forest: &Forest) -> f64 {
         let (mut sum, mut n) = (0.0, 0.0);
-        for member in crate::pool::members(&forest.trees) {
+        for member in crate::pool::members(&forest.opened()) {
             let holders = f64::from(member.n_holders);
             sum += holders * (forest.n_observations as f64 - f64::from(member.point[0]));
             n += holders;

@@ -1,5 +1,7 @@
 //! How densely the sample lies around a point, and in which directions.
 
+use alloc::vec::Vec;
+
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::engine::with_trees;
 use crate::layout::Layout;
@@ -17,6 +19,7 @@ const LEAST_VOLUME: f64 = 1e-3;
 /// Both lists have one number for every number of the point (`n_dims * shingle_size`, the oldest
 /// observation first), at least 0.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Sides {
     /// What comes from the point lying above others.
     pub high: Vec<f64>,
@@ -61,6 +64,7 @@ impl Sides {
 /// A point that is led down a tree is cut off from some box, in some dimension and on one side of
 /// it. These are expectations over that cut.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Interpolation {
     /// The points in the box, by the dimension and side of the cut.
     pub measure: Sides,
@@ -216,7 +220,7 @@ impl Forest {
             return Ok(sum);
         }
         self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 TreeView::all(trees).for_each(|tree| interpolate(tree, point, &mut sum));
             });
         });

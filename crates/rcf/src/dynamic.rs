@@ -38,7 +38,7 @@ impl Forest {
     /// The share of a tree's sample that an observation would move one level down, in expectation:
     /// near 0 for usual ones, at most 1; 0 before the forest is ready. Nothing is learnt.
     ///
-    /// This is the displacement of the paper (section 3). Where the sample holds an equal point, it
+    /// This is the paper's displacement (definition 2, lemma 1). Where the sample holds an equal point, it
     /// is one over the number of equal points and one more, damped as the score is, likewise as a
     /// share.
     ///
@@ -92,7 +92,7 @@ impl Forest {
             return Ok(0.0);
         }
         let sum: f64 = self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 TreeView::all(trees).map(|tree| score(tree, scoring, ignore_mass, point)).sum()
             })
         });
@@ -111,7 +111,7 @@ impl Forest {
             return Ok(sum);
         }
         self.with_point(observation, |point| {
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 for tree in TreeView::all(trees) {
                     attribute(tree, scoring, ignore_mass, point, &mut sum);
                 }

@@ -1,26 +1,42 @@
 //! Scoring and learning over all trees, at the level of the machine.
 
+use alloc::vec::Vec;
+
+use crate::ForestSettings;
+use crate::ascend;
 #[cfg(target_arch = "x86_64")]
 use crate::kernel::Avx2;
-use crate::kernel::{Kernel, Portable, prefetch};
-use crate::layout::{Idx, Large, Layout, Small};
+use crate::kernel::{Kernel, Portable};
+use crate::layout::{Large, Layout, Small};
 use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
 use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebased,
+    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
 };
 use crate::scan::Scan;
 use crate::tables::Tables;
-use crate::trees::{EMPTY, Scratch, Trees, is_twin};
-use crate::walk::{self, BATCH, descend, keys_of, ref_of, score, tree_of};
+use crate::trees::{EMPTY, Scratch, Trees};
+use crate::walk::{self, BATCH, Found, descend, keys_of, ref_of, tree_of};
 
 /// Trees in one of the two packings.
 #[derive(Clone, Debug)]
 pub(crate) enum AnyTrees {
     Small(Trees<Small>),
     Large(Trees<Large>),
+}
+
+impl AnyTrees {
+    /// Trees without a point.
+    pub(crate) fn new(settings: &ForestSettings) -> Self {
+        let (point_len, boxless) = (settings.point_len(), settings.boxless());
+        if Small::holds(point_len, settings.sample_size, settings.n_trees) {
+            Self::Small(Trees::new(point_len, settings.seeds(), boxless))
+        } else {
+            Self::Large(Trees::new(point_len, settings.seeds(), boxless))
+        }
+    }
 }
 
 /// Calls an expression with the trees of whatever packing.
@@ -35,7 +51,7 @@ macro_rules! with_trees {
 pub(crate) use with_trees;
 
 /// What is compiled once for every level.
-trait Work {
+pub(crate) trait Work {
     type Result;
     fn run<K: Kernel + Scan>(self) -> Self::Result;
 }
@@ -46,7 +62,8 @@ fn run_avx2<W: Work>(work: W) -> W::Result {
     work.run::<Avx2>()
 }
 
-fn run<W: Work>(level: Level, work: W) -> W::Result {
+/// Does a piece of work as it was compiled for a level.
+pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
     match level {
         Level::Portable => work.run::<Portable>(),
         #[cfg(target_arch = "x86_64")]
@@ -102,9 +119,24 @@ fn score_all<L: Layout, K: Kernel, const ONE: bool>(
     for start in (0..n_trees).step_by(BATCH) {
         let batch = start..(start + BATCH).min(n_trees);
         let found = descend::<L, ONE>(trees, batch, keys);
-        sum += score::<L, K, ONE>(trees, tables, &found, point, scratch);
+        sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch);
     }
     sum
+}
+
+#[inline(always)]
+fn score_found<L: Layout, K: Kernel, const ONE: bool>(
+    trees: &Trees<L>,
+    tables: &Tables,
+    found: &Found,
+    point: &[f32],
+    scratch: &mut [f32],
+) -> f64 {
+    if ONE {
+        walk::score(trees, tables, found, point, scratch)
+    } else {
+        ascend::score::<L, K>(trees, tables, found, point, scratch)
+    }
 }
 
 /// The summed scores of a padded point.
@@ -140,7 +172,8 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
         let Self { trees, mut present, tables, point, scratch } = self;
         let Present { policy, clock, .. } = &mut present;
         if let Some(factor) = clock.tick(policy) {
-            trees.weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+            let samples = trees.weights.chunks_exact_mut(trees.room.max(1));
+            samples.for_each(|weights| rebase(weights, factor));
             if ONE && trees.lines.are_kept() {
                 line_change::rebase::<L, K>(trees);
             }
@@ -165,7 +198,7 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let mut scored = None;
             if let Some(tables) = tables {
                 let found = descend::<L, ONE>(trees, start..end, keys);
-                sum += score::<L, K, ONE>(trees, tables, &found, point, scratch.own);
+                sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch.own);
                 scored = Some(found);
             }
             let mut takers = [0_usize; BATCH];
@@ -177,7 +210,7 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let takers = &takers[..n_takers];
             if !ONE {
                 for tree in takers {
-                    ask_for_path(trees, *tree);
+                    ascend::ask_for_way_out(trees, *tree);
                 }
             }
             let mut entries = [NO_ENTRY; BATCH];
@@ -196,6 +229,9 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             for lane in 0..found.n {
                 let at = found.leaves[lane];
                 leaves[tree_of(at) - start] = ref_of(at);
+                if !ONE && !known {
+                    ascend::ask_for_way_up(trees, tree_of(at), ref_of(at));
+                }
             }
             for tree in admitted {
                 let entry = entries[tree - start];
@@ -249,24 +285,6 @@ fn admit<L: Layout, K: Kernel, const ONE: bool>(
     trees.weights[base + entry as usize] = weight;
     trees.remove::<K, ONE>(tree, entry, scratch);
     Some(entry)
-}
-
-/// Asks for the boxes above the leaf that leaves a full sample next: fetching those of all takers at
-/// once takes little more time than fetching one.
-#[inline(always)]
-fn ask_for_path<L: Layout>(trees: &Trees<L>, tree: usize) {
-    let base = tree * trees.room;
-    let mut at = trees.parents[base + trees.heads[tree].largest as usize];
-    if is_twin(at) {
-        return;
-    }
-    while at != L::Idx::NONE {
-        let link = trees.links[base + at.get() as usize];
-        if link.bounds != L::Idx::NONE {
-            prefetch(trees.boxes.numbers(link.bounds.get()));
-        }
-        at = link.parent;
-    }
 }
 
 /// Draws which point enters a full sample next.

@@ -1,7 +1,7 @@
 //! What is refused, and what to change.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 /// A setting is out of its range.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +56,18 @@ pub enum PointError {
         /// Numbers that the observation has.
         n_numbers: usize,
     },
+    /// Pass the readings' models as indices of the forests, from 0.
+    NoSuchModel {
+        /// The index that was passed.
+        index: usize,
+        /// Forests that were passed.
+        n_models: usize,
+    },
+    /// Ask for a range that holds a share of more than 0 and less than 1.
+    Coverage {
+        /// The share that was asked for.
+        actual: f64,
+    },
     /// Learn more observations first: [`Forest::is_ready`](crate::Forest::is_ready) tells when
     /// there are enough.
     NotReady,
@@ -74,6 +86,12 @@ impl fmt::Display for PointError {
             }
             Self::MissingIndex { index, n_numbers } => {
                 write!(f, "an observation has {n_numbers} numbers, none at index {index}")
+            }
+            Self::NoSuchModel { index, n_models } => {
+                write!(f, "there are {n_models} forests, none at index {index}")
+            }
+            Self::Coverage { actual } => {
+                write!(f, "a range can hold a share above 0 and below 1, not {actual}")
             }
             Self::NotReady => f.write_str("the forest has learnt too few observations"),
             Self::ExternalShingles => f.write_str("the forest does not make the shingles itself"),

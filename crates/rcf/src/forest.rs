@@ -1,14 +1,15 @@
 //! The forest: trees over one store of points.
 
-use crate::engine::{AnyTrees, Present, learn, score_point, with_trees};
-use crate::layout::Small;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::engine::{AnyTrees, Present};
 use crate::level::Level;
 use crate::points::padded;
-use crate::random::Random;
 use crate::sampler::{Clock, Policy};
 use crate::shingle::Shingle;
+use crate::storage::Storage;
 use crate::tables::Tables;
-use crate::trees::Trees;
 use crate::visit::Attribution;
 use crate::{ForestSettings, PointError};
 
@@ -22,7 +23,7 @@ pub struct Forest {
     pub(crate) level: Level,
     pub(crate) policy: Policy,
     pub(crate) tables: Tables,
-    pub(crate) trees: AnyTrees,
+    pub(crate) trees: Storage,
     pub(crate) shingle: Shingle,
     pub(crate) clock: Clock,
     // Observations learnt.
@@ -36,15 +37,8 @@ pub struct Forest {
 impl Forest {
     pub(crate) fn new(settings: ForestSettings) -> Self {
         let point_len = settings.point_len();
-        let (n_trees, sample_size) = (settings.n_trees, settings.sample_size);
-        let mut seeds = Random::new(settings.seed);
-        let seeds = (0..n_trees).map(|_| seeds.next_u64());
-        let boxless = settings.boxless();
-        let trees = if Small::holds(point_len, sample_size, n_trees) {
-            AnyTrees::Small(Trees::new(point_len, seeds, boxless))
-        } else {
-            AnyTrees::Large(Trees::new(point_len, seeds, boxless))
-        };
+        let sample_size = settings.sample_size;
+        let is_tiny = Storage::is_tiny(&settings);
         Self {
             level: Level::best(),
             policy: Policy::new(
@@ -52,13 +46,13 @@ impl Forest {
                 settings.decay_rate(),
                 settings.initial_accept_fraction,
             ),
-            tables: Tables::new(sample_size),
-            trees,
+            tables: if is_tiny { Tables::none() } else { Tables::new(sample_size) },
+            trees: Storage::new(&settings),
             shingle: Shingle::new(settings.n_dims, settings.shingle_size),
             clock: Clock::new(),
             n_observations: 0,
             n_accepted: 0,
-            scratch: vec![0.0; 6 * padded(point_len)],
+            scratch: if is_tiny { Vec::new() } else { vec![0.0; 6 * padded(point_len)] },
             settings,
         }
     }
@@ -98,9 +92,8 @@ impl Forest {
         if !self.is_ready() {
             return Ok(0.0);
         }
-        let sum = self.with_point(observation, |point| {
-            score_point(self.level, &self.trees, &self.tables, point)
-        });
+        let sum =
+            self.with_point(observation, |point| self.trees.score(self.level, &self.tables, point));
         Ok(sum / self.n_trees())
     }
 
@@ -142,7 +135,7 @@ impl Forest {
     /// The memory of the forest in bytes, on the heap and in itself.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
-            + with_trees!(&self.trees, trees => trees.size_bytes())
+            + self.trees.size_bytes()
             + self.tables.size_bytes()
             + self.shingle.size_bytes()
             + self.scratch.capacity() * size_of::<f32>()
@@ -151,6 +144,11 @@ impl Forest {
     #[expect(clippy::cast_precision_loss, reason = "at most 1000")]
     pub(crate) fn n_trees(&self) -> f64 {
         self.settings.n_trees as f64
+    }
+
+    /// The trees for questions that are asked seldom.
+    pub(crate) fn opened(&self) -> Cow<'_, AnyTrees> {
+        self.trees.opened(&self.settings)
     }
 
     pub(crate) fn check(&self, observation: &[f32]) -> Result<(), PointError> {
@@ -204,6 +202,6 @@ impl Forest {
         };
         let tables = wants_score.then_some(&self.tables);
         let (point, scratch) = (self.shingle.padded(), &mut self.scratch);
-        learn(self.level, &mut self.trees, present, tables, point, scratch)
+        self.trees.learn(self.level, present, tables, point, scratch)
     }
 }

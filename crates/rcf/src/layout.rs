@@ -7,7 +7,7 @@
 pub(crate) type Ref = u32;
 
 /// An index as it is stored.
-pub(crate) trait Idx: Copy + Eq + std::fmt::Debug {
+pub(crate) trait Idx: Copy + Eq + core::fmt::Debug {
     /// No node, no box.
     const NONE: Self;
     /// Marks the entry of a point that equals another entry's; the rest is that entry.
@@ -61,7 +61,7 @@ pub(crate) fn number(key: i32) -> f32 {
 }
 
 /// What a walk down needs of an inner node.
-pub(crate) trait Node: Copy + std::fmt::Debug {
+pub(crate) trait Node: Copy + core::fmt::Debug {
     const EMPTY: Self;
     fn new(cut: f32, dim: u32, children: [Ref; 2]) -> Self;
     /// Points with `point[dim] <= cut` are to the left.
@@ -159,7 +159,7 @@ impl Node for LargeNode {
 }
 
 /// The packing of a forest.
-pub(crate) trait Layout: Copy + std::fmt::Debug {
+pub(crate) trait Layout: Copy + core::fmt::Debug {
     type Node: Node;
     type Idx: Idx;
     const LEAF: Ref;

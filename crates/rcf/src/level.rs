@@ -16,7 +16,7 @@ pub(crate) enum Level {
 impl Level {
     /// The levels that this machine has, the best last.
     pub(crate) fn available() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(all(target_arch = "x86_64", feature = "std"))]
         let more = {
             let avx2 = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("bmi1")
@@ -25,9 +25,19 @@ impl Level {
                 && is_x86_feature_detected!("lzcnt");
             avx2.then_some(Self::Avx2)
         };
+        // Without `std` nobody can be asked: what it is compiled for is there.
+        #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
+        let more = cfg!(all(
+            target_feature = "avx2",
+            target_feature = "bmi1",
+            target_feature = "bmi2",
+            target_feature = "popcnt",
+            target_feature = "lzcnt"
+        ))
+        .then_some(Self::Avx2);
         #[cfg(not(target_arch = "x86_64"))]
         let more = None;
-        std::iter::once(Self::Portable).chain(more)
+        core::iter::once(Self::Portable).chain(more)
     }
 
     pub(crate) fn best() -> Self {

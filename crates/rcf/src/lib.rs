@@ -17,10 +17,13 @@
 //! - [`Forest::near_neighbors`], [`Forest::impute`] and [`Forest::forecast`] ask the sample itself:
 //!   what was like this, what is missing, what comes next.
 //! - [`Forest::update_filling`] and [`Forest::update_after_gap`] learn streams with holes.
+//! - [`score_many`] and [`score_and_update_many`] work on many forests, on several threads.
 //! - [`Forest::to_bytes`] and [`Forest::from_bytes`] keep a forest; it goes on as though it had
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
-//! With the feature `serde`, settings and forests serialize too, for JSON snapshots.
+//! With the feature `serde`, settings and forests serialize too, for JSON snapshots. Without the
+//! default feature `std` it needs `alloc` only; the bits are the same, and AVX2 is used where it is
+//! compiled for.
 //!
 //! # Score and explain
 //! ```
@@ -63,20 +66,60 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A million models
+//! A compact model of one dimension, 30 trees and 64 samples takes less than 20 kB, and many are
+//! scored on several threads, with the same results as on one:
+//!
+//! ```
+//! use rcf::{Forest, ForestSettings, Reading, score_and_update_many};
+//!
+//! let mut settings = ForestSettings::new(1);
+//! (settings.n_trees, settings.sample_size, settings.compact) = (30, 64, true);
+//! let history: Vec<[f32; 1]> = (0..500).map(|n| [(n % 60) as f32]).collect();
+//! let model = settings.warm_start(&history)?;
+//! assert!(model.size_bytes() < 20_000);
+//!
+//! let mut models: Vec<Forest> = vec![model; 8];
+//! let values = [7.0, 12.0, 59.0, 30.0, 45.0, 200.0, 3.0, 28.0];
+//! let readings: Vec<Reading<'_>> = values
+//!     .chunks(1)
+//!     .enumerate()
+//!     .map(|(model, observation)| Reading { model, observation })
+//!     .collect();
+//! let n_threads = std::thread::available_parallelism()?;
+//! let scores = score_and_update_many(&mut models, &readings, n_threads);
+//! let scores = scores.into_iter().collect::<Result<Vec<f64>, _>>()?;
+//! assert!((0..8).all(|model| model == 5 || scores[model] < scores[5]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
-//! The crate does no I/O, starts no thread, reads no clock and has
+//! The crate does no I/O, reads no clock, starts threads only in [`score_many`] and
+//! [`score_and_update_many`], and has
 //! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
 //!
 //! # What it does not do
 //! It sets no threshold: a score ranks, what to alert on is the caller's choice. It scales no
 //! dimension: one with large numbers counts for more, so bring them to like ranges first.
 //!
+//! What it can do beside AWS's libraries, `krcf`, `rcf3` and `rrcf`, with the test that proves each
+//! row, is in the repository's `docs/conformance.md`, how fast and how small it is in
+//! `docs/performance.md`.
+//!
 //! # References
 //! Guha, Mishra, Roy, Schrijvers: *Robust Random Cut Forest Based Anomaly Detection on Streams*,
 //! ICML 2016. The scores follow the Java implementation of AWS; the tests compare the distribution
 //! of scores with its measured ones.
 
+#![cfg_attr(not(feature = "std"), no_std)]
+
+#[macro_use]
+extern crate alloc;
+
+mod ascend;
+#[cfg(feature = "std")]
+mod batch;
 mod boxes;
 mod change;
 #[cfg(test)]
@@ -95,6 +138,8 @@ mod impute;
 #[cfg(feature = "serde")]
 mod json;
 mod kernel;
+#[cfg(test)]
+mod laws;
 mod layout;
 mod level;
 mod line;
@@ -105,8 +150,15 @@ mod missing;
 #[cfg(test)]
 mod naive;
 mod neighbors;
+mod packed;
+#[cfg(test)]
+mod paper;
+#[cfg(test)]
+mod plain;
 mod points;
 mod pool;
+#[cfg(test)]
+mod properties;
 mod random;
 mod rebuild;
 mod sampler;
@@ -115,13 +167,19 @@ mod scoring;
 mod settings;
 mod shingle;
 mod snapshot;
+#[cfg(test)]
+mod stats;
+mod storage;
 mod tables;
+mod tiny;
 mod trees;
 mod view;
 mod visit;
 mod walk;
 mod warm;
 
+#[cfg(feature = "std")]
+pub use batch::{Reading, score_and_update_many, score_many};
 pub use density::{Interpolation, Sides};
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;

@@ -10,6 +10,8 @@
 //!
 //! Gap `g` is that between the leaves `g` and `g + 1`.
 
+use alloc::vec::Vec;
+
 use crate::kernel::Portable;
 use crate::layout::{Idx, number};
 use crate::scan::{Scan, WIDTH, after, before, beside};

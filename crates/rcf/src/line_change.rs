@@ -147,7 +147,7 @@ fn admit<L: Layout, K: Scan>(
 
 /// Takes an entry out of a tree.
 #[inline(always)]
-fn remove<L: Layout, K: Scan>(trees: &mut Trees<L>, tree: usize, entry: u32) -> Hole {
+pub(crate) fn remove<L: Layout, K: Scan>(trees: &mut Trees<L>, tree: usize, entry: u32) -> Hole {
     let own = tree * trees.room + entry as usize;
     let twin = trees.parents[own];
     if is_twin(twin) {
@@ -169,7 +169,7 @@ fn remove<L: Layout, K: Scan>(trees: &mut Trees<L>, tree: usize, entry: u32) -> 
 
 /// Makes a number the entry `entry` of a tree, by the rank of the leaf that the cuts lead it to.
 #[inline(always)]
-fn insert<L: Layout, K: Scan>(
+pub(crate) fn insert<L: Layout, K: Scan>(
     trees: &mut Trees<L>,
     tree: usize,
     entry: u32,

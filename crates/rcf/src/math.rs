@@ -4,7 +4,7 @@
 //! These use additions, multiplications and divisions in one fixed order, without fused ones. They
 //! are within two units in the last place over the ranges that the tests name.
 
-use std::f64::consts::{LN_2, SQRT_2};
+use core::f64::consts::{LN_2, SQRT_2};
 
 // ln 2 in two parts: the first has 21 trailing zero bits, so that its product with an exponent is
 // exact.
@@ -59,7 +59,7 @@ pub(crate) fn exp(x: f64) -> f64 {
     if x < -708.0 {
         return 0.0;
     }
-    let exponent = (x / LN_2 + 0.5).floor();
+    let exponent = floor(x / LN_2 + 0.5);
     let rest = (x - exponent * LN_2_HIGH) - exponent * LN_2_LOW;
     // 1 + r + r^2 / 2! + .. + r^14 / 14!, in pairs and pairs of pairs.
     let r2 = rest * rest;
@@ -72,6 +72,45 @@ pub(crate) fn exp(x: f64) -> f64 {
     #[expect(clippy::cast_possible_truncation, reason = "within -1022..=1023 by the checks above")]
     let biased = (1023 + exponent as i64).cast_unsigned();
     sum * f64::from_bits(biased << 52)
+}
+
+/// The largest whole number that is not above x, which is within the range of `i32`.
+#[inline(always)]
+fn floor(x: f64) -> f64 {
+    #[expect(clippy::cast_possible_truncation, reason = "within the range")]
+    let whole = f64::from(x as i32);
+    if whole > x { whole - 1.0 } else { whole }
+}
+
+/// The square root of a number that is not below 0, correctly rounded.
+pub(crate) fn sqrt(x: f64) -> f64 {
+    #[cfg(feature = "std")]
+    return x.sqrt();
+    #[cfg(not(feature = "std"))]
+    return whole_sqrt(x);
+}
+
+/// [`sqrt`] by whole numbers, for machines whose `core` has none.
+#[cfg(any(test, not(feature = "std")))]
+fn whole_sqrt(x: f64) -> f64 {
+    if x == 0.0 || x.is_infinite() || x.is_nan() {
+        return x;
+    }
+    // x = mantissa * 2^exponent, the mantissa of 53 bits.
+    let (x, bias) = if x < f64::MIN_POSITIVE { (x * 18_014_398_509_481_984.0, 54) } else { (x, 0) };
+    let bits = x.to_bits();
+    let mantissa = (bits & 0x000f_ffff_ffff_ffff) | 0x0010_0000_0000_0000;
+    let exponent = ((bits >> 52) & 0x7ff) as i32 - 1075 - bias;
+    // An even exponent, and a root of 55 bits; what is left of it decides the rounding.
+    let shift = 56 + (exponent & 1);
+    let square = u128::from(mantissa) << shift;
+    let root = square.isqrt();
+    #[expect(clippy::cast_possible_truncation, reason = "56 bits")]
+    let twice = (root << 1) as u64 | u64::from(root * root != square);
+    #[expect(clippy::cast_precision_loss, reason = "rounded, as meant")]
+    let rounded = twice as f64;
+    let biased = ((exponent - shift) / 2 - 1 + 1023).cast_unsigned();
+    rounded * f64::from_bits(u64::from(biased) << 52)
 }
 
 /// `exp(x) - 1` for x in 0..=1, with its full precision near 0.
@@ -133,5 +172,22 @@ mod tests {
     fn log2_is_exact_at_powers_of_two() {
         assert_eq!((log2_1p(0), log2_1p(1), log2_1p(255)), (0.0, 1.0, 8.0));
         assert!((log2_1p(256) - 257_f64.log2()).abs() < 1e-15);
+    }
+    #[test]
+    fn square_roots_are_the_same_without_the_platform() {
+        let mut random = crate::random::Random::new(3);
+        let some = (0..100_000).map(|_| f64::from_bits(random.next_u64() >> 1));
+        let edges = [0.0, 1.0, 2.0, f64::MAX, f64::MIN_POSITIVE, f64::from_bits(1), f64::INFINITY];
+        for x in some.filter(|x| !x.is_nan()).chain(edges) {
+            assert_eq!(whole_sqrt(x).to_bits(), x.sqrt().to_bits(), "{x:e}");
+        }
+    }
+
+    #[test]
+    fn floors_are_the_platform_s() {
+        for n in -20_000..20_000 {
+            let x = f64::from(n) * 0.05;
+            assert_eq!(floor(x), x.floor());
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Observations with missing numbers, and observations that did not come.
 
+use alloc::vec::Vec;
+
 use crate::{Forest, PointError};
 
 /// The most observations of one gap that are forecast.
@@ -39,9 +41,12 @@ pub fn n_missed(elapsed: f64, interval: f64) -> u64 {
     if !(elapsed > 0.0 && interval > 0.0) {
         return 0;
     }
+    let n_intervals = elapsed / interval;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let n_intervals = (elapsed / interval).round() as u64;
-    n_intervals.saturating_sub(1)
+    let n_whole = n_intervals as u64;
+    #[expect(clippy::cast_precision_loss, reason = "large ones have no fraction")]
+    let fraction = n_intervals - n_whole as f64;
+    n_whole.saturating_add(u64::from(fraction >= 0.5)).saturating_sub(1)
 }
 
 impl Forest {
@@ -228,7 +233,8 @@ mod tests {
         // Nothing, 0, the one before, the one before, and what the forest makes of [15, 0, 0, 0].
         assert_eq!(forest.shingle.numbers()[..3], [0.0, 0.0, 0.0]);
         forest.update_after_gap(2, &[9.0], Fill::Zero).expect("finite");
-        let members = crate::pool::members(&forest.trees);
+        let trees = forest.opened();
+        let members = crate::pool::members(&trees);
         assert!(members.iter().all(|member| member.point != [9.0, 0.0, 0.0, 0.0]));
         assert_eq!(forest.shingle.numbers(), [forest.shingle.numbers()[0], 0.0, 0.0, 9.0]);
     }

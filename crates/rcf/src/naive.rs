@@ -37,7 +37,7 @@ impl Tree {
     }
 }
 
-type Function<'a> = &'a dyn Fn(u32, u32) -> f64;
+pub(crate) type Function<'a> = &'a dyn Fn(u32, u32) -> f64;
 
 struct Terms<'a> {
     x: &'a [f64],
@@ -48,7 +48,7 @@ struct Terms<'a> {
 }
 
 /// High parts, then low parts.
-type Shares = Vec<f64>;
+pub(crate) type Shares = Vec<f64>;
 
 impl Terms<'_> {
     fn damp(&self, mass: u32) -> f64 {
@@ -134,7 +134,7 @@ impl Terms<'_> {
 }
 
 /// The mean score over trees, with its shares.
-fn naive(
+pub(crate) fn naive(
     forest: &Forest,
     x: &[f32],
     ignore_mass: u32,
@@ -145,7 +145,7 @@ fn naive(
     let mut score = 0.0;
     let mut shares = vec![0.0; 2 * x.len()];
     let n_trees = forest.settings.n_trees;
-    with_trees!(&forest.trees, trees => for tree in 0..n_trees {
+    with_trees!(&*forest.opened(), trees => for tree in 0..n_trees {
         let point = |slot| {
             trees.points.get(slot)[..x.len()].iter().map(|x| f64::from(*x)).collect::<Vec<f64>>()
         };

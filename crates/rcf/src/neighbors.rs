@@ -1,10 +1,14 @@
 //! The points of the samples that lie near a point.
 
+use alloc::vec::Vec;
+
+use crate::math::sqrt;
 use crate::pool::{Known, Member, members};
 use crate::{Forest, PointError};
 
 /// A point of the samples, seen from another.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Neighbor {
     /// Its numbers: `n_dims * shingle_size`, the oldest observation first.
     pub point: Vec<f32>,
@@ -63,8 +67,9 @@ impl Forest {
         let point_len = self.settings.point_len();
         let near = self.with_point(observation, |point| {
             let known = Known::all(point.len());
-            let distance = |member: &Member<'_>| known.squared_distance(member.point, point).sqrt();
-            let mut members = members(&self.trees);
+            let distance = |member: &Member<'_>| sqrt(known.squared_distance(member.point, point));
+            let trees = self.opened();
+            let mut members = members(&trees);
             members.retain(|member| distance(member) <= max_distance);
             let mut near: Vec<Neighbor> = merged(&mut members)
                 .iter()

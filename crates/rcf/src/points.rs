@@ -1,5 +1,10 @@
 //! The points that any tree keeps, each stored once.
 
+use alloc::vec::Vec;
+
+use crate::kernel::prefetch;
+use crate::packed::{Aligned, LINE};
+
 /// How many numbers a stored point or half a box has: short ones as they are, longer ones filled
 /// with zeros to whole blocks of four, so that sums over them have no rest.
 pub(crate) fn padded(point_len: usize) -> usize {
@@ -10,7 +15,7 @@ pub(crate) fn padded(point_len: usize) -> usize {
 #[derive(Clone, Debug)]
 pub(crate) struct PointStore {
     padded_len: usize,
-    coordinates: Vec<f32>,
+    coordinates: Aligned,
     // Of each slot; 0 where it is free. At most one leaf a tree uses a point.
     n_users: Vec<u16>,
     free: Vec<u32>,
@@ -19,7 +24,7 @@ pub(crate) struct PointStore {
 impl PointStore {
     pub(crate) fn new(point_len: usize) -> Self {
         let padded_len = padded(point_len);
-        Self { padded_len, coordinates: Vec::new(), n_users: Vec::new(), free: Vec::new() }
+        Self { padded_len, coordinates: Aligned::new(), n_users: Vec::new(), free: Vec::new() }
     }
 
     /// Numbers that a stored point has.
@@ -33,12 +38,11 @@ impl PointStore {
         if let Some(slot) = self.free.pop() {
             self.n_users[slot as usize] = 1;
             let at = slot as usize * self.padded_len;
-            self.coordinates[at..at + self.padded_len].copy_from_slice(point);
+            self.coordinates.get_mut(at, self.padded_len).copy_from_slice(point);
             return slot;
         }
-        grow_by_an_eighth(&mut self.coordinates, self.padded_len);
         grow_by_an_eighth(&mut self.n_users, 1);
-        self.coordinates.extend_from_slice(point);
+        self.coordinates.extend(point);
         self.n_users.push(1);
         u32::try_from(self.n_users.len() - 1)
             .expect("at most 1000 trees keep at most 65 536 points each")
@@ -58,18 +62,25 @@ impl PointStore {
 
     #[inline(always)]
     pub(crate) fn get(&self, slot: u32) -> &[f32] {
-        let at = slot as usize * self.padded_len;
-        &self.coordinates[at..at + self.padded_len]
+        self.coordinates.get(slot as usize * self.padded_len, self.padded_len)
+    }
+
+    /// Asks for a point.
+    #[inline(always)]
+    pub(crate) fn ask_for(&self, slot: u32) {
+        for line in self.get(slot).chunks(LINE) {
+            prefetch(&line[0]);
+        }
     }
 
     /// The only number of a point in a store of numbers.
     #[inline(always)]
     pub(crate) fn get_one(&self, slot: u32) -> f32 {
-        self.coordinates[slot as usize]
+        self.coordinates.get(slot as usize, 1)[0]
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.coordinates.capacity() * size_of::<f32>()
+        self.coordinates.size_bytes()
             + self.n_users.capacity() * size_of::<u16>()
             + self.free.capacity() * size_of::<u32>()
     }

@@ -1,6 +1,7 @@
 //! The points of all samples, and how far they are from a point.
 
-use std::cmp::Ordering;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use crate::engine::{AnyTrees, with_trees};
 use crate::kernel::fold_lanes;

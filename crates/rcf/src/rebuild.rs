@@ -1,5 +1,7 @@
 //! A tree as a list of its nodes and leaves in preorder, and back.
 
+use alloc::vec::Vec;
+
 use crate::kernel::Portable;
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::sampler::largest;
@@ -39,7 +41,7 @@ impl<L: Layout> Trees<L> {
         while let Some(at) = open.pop() {
             let place = self.place(tree, at);
             if Self::is_leaf(at) {
-                let entries = std::mem::take(&mut holders[place - base]);
+                let entries = core::mem::take(&mut holders[place - base]);
                 parts.push(Part::Leaf { slot: self.slots[place].get(), entries });
             } else {
                 let node = self.nodes[place];
@@ -146,7 +148,7 @@ impl<L: Layout> Trees<L> {
                 open.extend([(gap + 1, stretch.1), (stretch.0, gap)]);
             } else {
                 let entry = lines.entry(tree, stretch.0) as usize;
-                let entries = std::mem::take(&mut holders[entry]);
+                let entries = core::mem::take(&mut holders[entry]);
                 let slot = self.slots[tree * self.room + entry].get();
                 parts.push(Part::Leaf { slot, entries });
             }

@@ -10,11 +10,16 @@
 //! one exponential draw decides how many points pass before the next one enters (Efraimidis and
 //! Spirakis call it exponential jumps): exact in law, and nine of ten points then cost nothing.
 
+use alloc::vec::Vec;
+
 use crate::math::{exp, exp_less_1, ln};
 use crate::random::Random;
 
 /// Weights are rebased when they have decayed by this factor, so that f32 holds them.
 const REBASE_AT: f64 = 1e13;
+/// Weights above have no size but their order: between this and `f32::MAX` there is a number for
+/// every point of the largest sample.
+const BEYOND: f64 = 1.7e38;
 
 /// How a sample fills and forgets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,7 +66,7 @@ impl Clock {
         if self.scale < REBASE_AT {
             return None;
         }
-        Some(std::mem::replace(&mut self.scale, 1.0))
+        Some(core::mem::replace(&mut self.scale, 1.0))
     }
 
     /// The threshold of a sample.
@@ -79,13 +84,23 @@ impl Clock {
     }
 }
 
-/// A weight as seen from a later moment.
-pub(crate) fn rebased(weight: f32, factor: f64) -> f32 {
-    // Where the decay is as fast as this, what is left has reached the end of the scale: the
-    // oldest, whose entries have the lowest numbers, leave first.
+/// Changes the weights of a sample to those seen from a later moment.
+pub(crate) fn rebase(weights: &mut [f32], factor: f64) {
+    let is_beyond = |weight: f32| f64::from(weight) * factor > BEYOND;
+    // Where the decay is fast, old weights come to the end of f32. From there on only their order
+    // counts, which decides who leaves first.
+    let mut beyond: Vec<usize> =
+        (0..weights.len()).filter(|entry| is_beyond(weights[*entry])).collect();
+    beyond.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
     #[expect(clippy::cast_possible_truncation, reason = "rounded")]
-    let weight = (f64::from(weight) * factor) as f32;
-    weight.min(f32::MAX)
+    for weight in weights.iter_mut() {
+        *weight = (f64::from(*weight) * factor).min(BEYOND) as f32;
+    }
+    let mut most = f32::MAX;
+    for entry in beyond {
+        weights[entry] = most;
+        most = most.next_down();
+    }
 }
 
 /// The number of the largest weight, the first where several are equal.
@@ -188,7 +203,7 @@ mod tests {
         let (mut n_accepted, mut ages, mut n_ages) = (0.0, 0.0, 0.0);
         for step in 0..n_steps {
             if let Some(factor) = clock.tick(&policy) {
-                weights.iter_mut().for_each(|weight| *weight = rebased(*weight, factor));
+                rebase(&mut weights, factor);
             }
             if weights.len() < SIZE {
                 weights.push(clock.weight(exponential(&mut random)));
@@ -244,6 +259,18 @@ mod tests {
             let expected = 1.0 - threshold / threshold.exp_m1();
             let mean = sum / f64::from(n);
             assert!((mean / expected - 1.0).abs() < 0.01, "{mean} against {expected}");
+        }
+    }
+
+    #[test]
+    fn weights_beyond_the_range_keep_their_order() {
+        let mut weights = [3e37, 1.0, 2e30, 2e38, 0.0, 2e30, 4e37];
+        for _ in 0..3 {
+            rebase(&mut weights, 1e13);
+            let mut order: Vec<usize> = (0..weights.len()).collect();
+            order.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]));
+            assert_eq!(order, [3, 6, 0, 2, 5, 1, 4]);
+            assert!(weights.iter().all(|weight| weight.is_finite()));
         }
     }
 

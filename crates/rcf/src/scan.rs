@@ -41,7 +41,7 @@ impl Scan for Portable {
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
-    use std::arch::x86_64::{
+    use core::arch::x86_64::{
         _CMP_EQ_OQ, _mm256_castsi256_pd, _mm256_cmp_ps, _mm256_cmpeq_epi16, _mm256_cmpgt_epi64,
         _mm256_loadu_ps, _mm256_loadu_si256, _mm256_max_ps, _mm256_min_epu16, _mm256_movemask_epi8,
         _mm256_movemask_pd, _mm256_movemask_ps, _mm256_permute_ps, _mm256_permute2f128_ps,

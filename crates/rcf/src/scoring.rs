@@ -102,8 +102,8 @@ pub struct ScoreFunctions<'a> {
     pub normalize: ScoreFunction<'a, f64>,
 }
 
-impl std::fmt::Debug for ScoreFunctions<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl core::fmt::Debug for ScoreFunctions<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("ScoreFunctions").finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! The last observations, which with a new one make a point.
 
+use alloc::vec::Vec;
+
 use crate::points::padded;
 
 /// The newest `shingle_size` observations, the oldest first, and zeros up to the length of a stored

@@ -2,7 +2,7 @@
 //!
 //! All numbers are little-endian, a "count" has seven bits a byte. Version 2: the magic and the
 //! version; the settings; observations, entries ever made, points learnt, the weights' scale; the
-//! shingle; the points in use; for every tree its generator, the points until the next one enters,
+//! shingle; the points in use, equal ones once; for every tree its generator, the points until the next one enters,
 //! its nodes and leaves in preorder, each leaf with its entries, and the weights; a checksum. Boxes,
 //! masses and range sums follow from the points and are not kept. Nodes and slots are numbered by
 //! first appearance, so that equal forests have equal bytes whatever their memory looks like.
@@ -10,14 +10,16 @@
 //! Version 1 had the decay in place of the scale, logarithms of weights, and each tree's sample as a
 //! heap behind its leaves; it knew neither entries ever made nor points learnt.
 
-use std::collections::HashMap;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use crate::codec::{Reader, Writer, checksum};
-use crate::engine::with_trees;
+use crate::engine::{AnyTrees, with_trees};
 use crate::layout::Layout;
 use crate::math::exp;
 use crate::random::Random;
 use crate::rebuild::Part;
+use crate::storage::Storage;
 use crate::trees::{Scratch, Trees};
 use crate::{Forest, ForestSettings, SnapshotError};
 
@@ -25,6 +27,7 @@ const MAGIC: &[u8; 4] = b"RCF\n";
 /// The version that is written. Every older one can be read.
 const VERSION: u16 = 2;
 const CHECKSUM_BYTES: usize = 8;
+const MOST_POINTS: u64 = 1 << 62;
 
 pub(crate) const NODE: u8 = 0;
 pub(crate) const LEAF: u8 = 1;
@@ -45,7 +48,7 @@ impl Forest {
             out.u64(self.clock.n_points);
             out.f64(self.clock.scale);
             self.shingle.numbers().iter().for_each(|x| out.f32(*x));
-            with_trees!(&self.trees, trees => {
+            with_trees!(&*self.opened(), trees => {
                 write_trees(trees, self.settings.point_len(), self.clock.n_points, out);
             });
         })
@@ -64,13 +67,15 @@ impl Forest {
         let mut forest = Forest::new(settings);
         read_present(&mut input, version, &mut forest)?;
         for x in forest.shingle.numbers_mut() {
-            *x = input.f32()?;
+            *x = input.f32()? + 0.0;
         }
         let n_points = forest.clock.n_points;
         let settings = &forest.settings;
-        with_trees!(&mut forest.trees, trees => {
+        let mut trees = AnyTrees::new(settings);
+        with_trees!(&mut trees, trees => {
             read_trees(&mut input, version, settings, n_points, trees)?;
         });
+        forest.trees = Storage::of(trees, settings);
         if input.remaining() > 0 {
             return damaged("bytes follow the end");
         }
@@ -128,6 +133,10 @@ fn read_present(
         forest.clock.n_points = input.u64()?;
         forest.clock.scale = input.f64()?;
     }
+    // A stream never comes that far, and counts must not overflow.
+    if forest.n_observations.max(forest.n_accepted) > MOST_POINTS {
+        return damaged("more observations than there can be");
+    }
     if forest.clock.n_points > forest.n_observations {
         return damaged("more points than observations");
     }
@@ -140,20 +149,24 @@ fn read_present(
 fn write_trees<L: Layout>(trees: &Trees<L>, point_len: usize, n_points: u64, out: &mut Writer) {
     let n_trees = trees.heads.len();
     let all: Vec<Vec<Part>> = (0..n_trees).map(|tree| trees.preorder(tree)).collect();
-    let mut slots: HashMap<u32, u64> = HashMap::new();
+    let mut slots: BTreeMap<u32, u64> = BTreeMap::new();
+    // Equal points are one, whenever they came.
+    let mut numbers: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
     let mut in_use = Vec::new();
     for part in all.iter().flatten() {
         if let Part::Leaf { slot, .. } = part {
             slots.entry(*slot).or_insert_with(|| {
-                in_use.push(*slot);
-                in_use.len() as u64 - 1
+                let point = &trees.points.get(*slot)[..point_len];
+                let bits = point.iter().map(|x| x.to_bits()).collect();
+                *numbers.entry(bits).or_insert_with(|| {
+                    in_use.push(point);
+                    in_use.len() as u64 - 1
+                })
             });
         }
     }
     out.count(in_use.len() as u64);
-    for slot in in_use {
-        trees.points.get(slot)[..point_len].iter().for_each(|x| out.f32(*x));
-    }
+    in_use.into_iter().flatten().for_each(|x| out.f32(*x));
     for (tree, parts) in all.iter().enumerate() {
         out.u64(trees.heads[tree].random.state());
         out.count(trees.next[tree].saturating_sub(n_points));
@@ -226,6 +239,9 @@ fn read_trees<L: Layout>(
     let mut scratch = Scratch::of(&mut scratch);
     for (tree, Member { random, to_pass, parts, weights }) in members.into_iter().enumerate() {
         let sample_size = u32::try_from(settings.sample_size).expect("validated");
+        if weights.is_empty() && n_points > 0 {
+            return damaged("a sample is empty that has been offered points");
+        }
         if !trees.rebuild(tree, &parts, &weights, sample_size, &mut scratch) {
             return damaged("nodes and leaves do not make a tree");
         }
@@ -254,7 +270,8 @@ fn read_member(
         parts.push(match input.u8()? {
             NODE => {
                 let dim = input.at_most(settings.point_len() - 1, "a cut has no such dimension")?;
-                Part::Node { dim, cut: input.f32()? }
+                // -0.0 would part other numbers than 0.0.
+                Part::Node { dim, cut: input.f32()? + 0.0 }
             }
             LEAF => {
                 let slot = input.at_most(n_uses.len().wrapping_sub(1), "a leaf has no point")?;
@@ -321,7 +338,7 @@ fn holds_each_once(parts: &[Part], n_entries: usize) -> bool {
     };
     let rising = parts.iter().all(|part| entries(part).is_sorted());
     let once = parts.iter().flat_map(entries).all(|entry| {
-        held.get_mut(entry as usize).is_some_and(|held| !std::mem::replace(held, true))
+        held.get_mut(entry as usize).is_some_and(|held| !core::mem::replace(held, true))
     });
     rising && once && held.into_iter().all(|held| held)
 }

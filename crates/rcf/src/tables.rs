@@ -1,6 +1,8 @@
 //! The logarithms and reciprocals that scores are made of.
 
-/// Tables up to a sample's size.
+use alloc::vec::Vec;
+
+/// Tables up to a sample's size, or none.
 #[derive(Clone, Debug)]
 pub(crate) struct Tables {
     // log2(1 + n).
@@ -18,16 +20,22 @@ impl Tables {
         }
     }
 
+    /// None: all is computed each time, the same numbers.
+    pub(crate) fn none() -> Self {
+        Self { log2_1p: Vec::new(), unseen: Vec::new() }
+    }
+
     /// What a tree's score is scaled by; of a number up to the sample's size.
     #[inline(always)]
     pub(crate) fn log2_1p(&self, n: u32) -> f64 {
-        self.log2_1p[n as usize]
+        self.log2_1p.get(n as usize).copied().unwrap_or_else(|| crate::math::log2_1p(n))
     }
 
     /// The expected score of a point that is cut off at a depth.
     #[inline(always)]
     pub(crate) fn unseen(&self, depth: u32) -> f64 {
-        self.unseen[depth as usize]
+        let kept = self.unseen.get(depth as usize).copied();
+        kept.unwrap_or_else(|| 1.0 / (f64::from(depth) + 1.0))
     }
 
     /// The expected score of a point that meets an equal one in a leaf.

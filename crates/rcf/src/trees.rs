@@ -9,9 +9,12 @@
 //! points; a leaf's mass is itself and its twins. Inner nodes have no mass: expected scores do not
 //! need it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::{Bounds, BoxStore, merge};
 use crate::layout::{Idx, Layout, Node, Ref};
 use crate::line::Lines;
+use crate::packed::{self, Open, Part};
 use crate::points::PointStore;
 use crate::random::Random;
 
@@ -164,8 +167,8 @@ impl<L: Layout> Trees<L> {
         self.points.get(self.slots[self.place(tree, leaf)].get())
     }
 
-    /// The box of a node or leaf; one that is not kept is put together in `scratch`, which has
-    /// twice the numbers of a stored point.
+    /// The box of a node or leaf, that of a node put together in `scratch`, which has twice the
+    /// numbers of a stored point.
     #[inline(always)]
     pub(crate) fn bounds<'a>(&'a self, tree: usize, at: Ref, scratch: &'a mut [f32]) -> Bounds<'a> {
         if Self::is_leaf(at) {
@@ -173,10 +176,45 @@ impl<L: Layout> Trees<L> {
         }
         let kept = self.links[self.place(tree, at)].bounds;
         if kept != L::Idx::NONE {
-            return self.boxes.get(kept.get());
+            return packed::unpack(self.boxes.numbers(kept.get()), scratch);
         }
         self.gather(tree, at, scratch);
         Bounds::of(scratch)
+    }
+
+    /// The packed box of a node or leaf; one that is not kept is put together in `scratch`.
+    #[inline(always)]
+    pub(crate) fn part<'a>(&'a self, tree: usize, at: Ref, scratch: &'a mut [f32]) -> Part<'a> {
+        if Self::is_leaf(at) {
+            return Part::of_point(self.leaf_point(tree, at));
+        }
+        let kept = self.links[self.place(tree, at)].bounds;
+        if kept != L::Idx::NONE {
+            return Part::of_box(self.boxes.numbers(kept.get()));
+        }
+        let node = self.nodes[self.place(tree, at)];
+        let (left, right) = (node.child(false), node.child(true));
+        if left & right & L::LEAF != 0 {
+            let left = Part::of_point(self.leaf_point(tree, left));
+            packed::put_join(scratch, left, Part::of_point(self.leaf_point(tree, right)));
+        } else {
+            self.gather_packed(tree, at, scratch);
+        }
+        Part::of_box(scratch)
+    }
+
+    /// Packs the box of a node without one.
+    #[inline(never)]
+    fn gather_packed(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
+        let mut first = true;
+        self.for_each_leaf(tree, at, |point| {
+            if core::mem::take(&mut first) {
+                packed::put_point(numbers, point);
+            } else {
+                packed::hold(numbers, point, &mut Open::all(point.len()));
+            }
+            true
+        });
     }
 
     /// Puts the box of a node without one together from its points.

@@ -1,5 +1,7 @@
 //! What a tree says of a point: its score, and how the dimensions share in it.
 
+use alloc::vec::Vec;
+
 use crate::boxes::Bounds;
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::layout::Layout;
@@ -12,6 +14,7 @@ use crate::walk::parting;
 /// Both lists have one number for every number of the point (`n_dims * shingle_size`, the oldest
 /// observation first), at least 0; together they add up to the score.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Attribution {
     /// The parts that come from values above those seen so far.
     pub high: Vec<f64>,

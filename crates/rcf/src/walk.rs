@@ -4,8 +4,9 @@
 //! trees need not wait for each other. So all trees of a batch take one step each, then those that
 //! go on the next one. Which trees go on is kept in a list that is rewritten without branches.
 
+use alloc::vec::Vec;
+
 use crate::boxes::outside;
-use crate::kernel::{Kernel, prefetch};
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Link, Trees, number};
@@ -105,9 +106,9 @@ pub(crate) fn descend<L: Layout, const ONE: bool>(
     found
 }
 
-/// How far a point lies outside a node's box, and the box's summed ranges.
+/// How far a number lies outside the box of a node of one dimension, and the box's range.
 #[inline(always)]
-pub(crate) fn excess_and_range<L: Layout, K: Kernel, const ONE: bool>(
+pub(crate) fn excess_and_range<L: Layout>(
     trees: &Trees<L>,
     tree: usize,
     node: Ref,
@@ -116,24 +117,15 @@ pub(crate) fn excess_and_range<L: Layout, K: Kernel, const ONE: bool>(
     scratch: &mut [f32],
 ) -> (f64, f64) {
     if bounds == L::Idx::NONE {
-        let children = trees.nodes[trees.place(tree, node)];
-        let (left, right) = (children.child(false), children.child(true));
-        if left & right & L::LEAF != 0 {
-            return K::pair(trees.leaf_point(tree, left), trees.leaf_point(tree, right), point);
-        }
         return boxless_excess_and_range(trees, tree, node, point, scratch);
     }
-    if ONE {
-        let (min, max) = trees.boxes.get_one(bounds.get());
-        return (outside(point[0], min, max), f64::from(max) - f64::from(min));
-    }
-    let number = bounds.get();
-    (K::excess(trees.boxes.get(number), point), trees.boxes.range_sum(number))
+    let (min, max) = trees.boxes.get_one(bounds.get());
+    (outside(point[0], min, max), f64::from(max) - f64::from(min))
 }
 
-/// The same for a node whose box is not kept.
+/// How far a point lies outside the box of a node whose box is not kept, and its summed ranges.
 #[inline(never)]
-fn boxless_excess_and_range<L: Layout>(
+pub(crate) fn boxless_excess_and_range<L: Layout>(
     trees: &Trees<L>,
     tree: usize,
     node: Ref,
@@ -156,25 +148,18 @@ pub(crate) fn equals<const ONE: bool>(stored: &[f32], point: &[f32]) -> bool {
     stored[0] == point[0] && (ONE || stored == point)
 }
 
-/// The sum of the scores of a point in the trees that it was led down in: from each leaf up to the
+/// The sum of the scores of a number in the trees that it was led down in: from each leaf up to the
 /// first box that holds the point.
 #[inline(always)]
-pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
+pub(crate) fn score<L: Layout>(
     trees: &Trees<L>,
     tables: &Tables,
     found: &Found,
     point: &[f32],
     scratch: &mut [f32],
 ) -> f64 {
-    let mut sum = 0.0;
     let mut of_trees = [0.0; BATCH];
-    let mut add = |tree: usize, score: f64| {
-        if ONE {
-            of_trees[tree & WRAP] = score;
-        } else {
-            sum += score;
-        }
-    };
+    let mut add = |tree: usize, score: f64| of_trees[tree & WRAP] = score;
     let mut going = [0; BATCH];
     let mut values = [0.0; BATCH];
     let mut depths = [0; BATCH];
@@ -190,11 +175,7 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
         let place = trees.place(tree, leaf);
         let mass = trees.heads[tree].n_entries;
         let slot = trees.slots[place].get();
-        let equal = if ONE {
-            trees.points.get_one(slot) == point[0]
-        } else {
-            equals::<ONE>(trees.points.get(slot), point)
-        };
+        let equal = trees.points.get_one(slot) == point[0];
         let parent = trees.parents[place];
         let value = tables.unseen(depth);
         if equal {
@@ -206,7 +187,7 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             add(tree, value * tables.log2_1p(mass));
         } else {
             going[n_going & WRAP] = (at & !0xffff_ffff) | u64::from(parent.get());
-            links[n_going & WRAP] = look_ahead::<L, ONE>(trees, tree, parent);
+            links[n_going & WRAP] = next_link(trees, tree, parent);
             values[n_going & WRAP] = value;
             depths[n_going & WRAP] = depth;
             n_going += 1;
@@ -219,13 +200,13 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
             let (tree, node) = (tree_of(at), ref_of(at));
             let link = links[lane & WRAP];
             let (excess, range_sum) =
-                excess_and_range::<L, K, ONE>(trees, tree, node, link.bounds, point, scratch);
+                excess_and_range(trees, tree, node, link.bounds, point, scratch);
             let depth = depths[lane & WRAP] - 1;
             let value = values[lane & WRAP];
             let value = value + parting(excess, range_sum) * (tables.unseen(depth) - value);
             let ends = usize::from((excess == 0.0) | (link.parent == L::Idx::NONE));
             going[n_left & WRAP] = (at & !0xffff_ffff) | u64::from(link.parent.get());
-            links[n_left & WRAP] = look_ahead::<L, ONE>(trees, tree, link.parent);
+            links[n_left & WRAP] = next_link(trees, tree, link.parent);
             values[n_left & WRAP] = value;
             depths[n_left & WRAP] = depth;
             n_left += 1 - ends;
@@ -238,7 +219,7 @@ pub(crate) fn score<L: Layout, K: Kernel, const ONE: bool>(
     for (value, tree) in ended[..n_ended].iter().zip(&ended_in) {
         add(*tree, value * tables.log2_1p(trees.heads[*tree].n_entries));
     }
-    if ONE { sum_of_trees(&of_trees) } else { sum }
+    sum_of_trees(&of_trees)
 }
 
 /// The sum of the scores in a batch of trees of one dimension, in one order.
@@ -253,21 +234,13 @@ pub(crate) fn sum_of_trees(scores: &[f64; BATCH]) -> f64 {
     (lanes[0] + lanes[2]) + (lanes[1] + lanes[3])
 }
 
-/// The link of a node that will be visited soon; its box is asked for.
+/// The link of a node, if it is one.
 #[inline(always)]
-fn look_ahead<L: Layout, const ONE: bool>(
-    trees: &Trees<L>,
-    tree: usize,
-    node: L::Idx,
-) -> Link<L::Idx> {
+fn next_link<L: Layout>(trees: &Trees<L>, tree: usize, node: L::Idx) -> Link<L::Idx> {
     if node == L::Idx::NONE {
         return Link { parent: L::Idx::NONE, bounds: L::Idx::NONE };
     }
-    let link = trees.links[tree * trees.room + node.get() as usize];
-    if !ONE && link.bounds != L::Idx::NONE {
-        prefetch(trees.boxes.numbers(link.bounds.get()));
-    }
-    link
+    trees.links[tree * trees.room + node.get() as usize]
 }
 
 /// A node's parent and box, as numbers.

@@ -1,7 +1,7 @@
 //! A forest that begins with a history.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 use crate::{Forest, ForestSettings, PointError, SettingsError};
 

@@ -2,6 +2,7 @@
 
 mod discover;
 mod embedded;
+mod kills;
 mod run;
 mod score;
 mod sql;

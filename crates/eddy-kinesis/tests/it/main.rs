@@ -174,18 +174,19 @@ async fn entries_that_the_service_throttles_are_put_again_and_all_arrive() {
     let server = Server::start(|options| options.enforce_limits = true).await;
     ensure_stream(&server.client, STREAM, 1).await.expect("created");
     let producer = Producer::new(server.client.clone(), ProducerSettings::new(STREAM));
-    // A shard takes 1000 records a second.
-    for n in 0..1600 {
-        producer.put("k", reading(n)).await.expect("accepted");
+    // A shard takes a megabyte a second; the first request alone has three.
+    let large = |n: u64| Bytes::from(format!("{n:20000}"));
+    for n in 0..150 {
+        producer.put("k", large(n)).await.expect("accepted");
     }
     let counts = producer.flush().await;
-    assert_eq!((counts.acknowledged, counts.failed), (1600, 0));
+    assert_eq!((counts.acknowledged, counts.failed), (150, 0));
     assert!(counts.retried > 0);
     let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
     let shard = source.partitions().await.expect("listed").remove(0).id;
     let records = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;
     let found: BTreeSet<String> = records.iter().map(text).collect();
-    assert_eq!((records.len(), found.len()), (1600, 1600));
+    assert_eq!((records.len(), found.len()), (150, 150));
 }
 
 #[tokio::test]
@@ -323,4 +324,61 @@ async fn missing_credentials_are_fatal_at_once_and_said_plainly() {
     assert!(error.to_string().contains("AWS_ACCESS_KEY_ID"), "{error}");
     let why = std::error::Error::source(&error).expect("why").to_string();
     assert!(why.contains("none are set") && !why.contains('{'), "{why}");
+}
+
+/// Reads by enhanced fan-out.
+fn subscribed(server: &Server) -> KinesisSource {
+    let settings = ReadSettings { consumer: Some("eddy".to_owned()), ..ReadSettings::default() };
+    KinesisSource::new(server.client.clone(), STREAM, settings)
+}
+
+#[tokio::test]
+async fn a_subscription_delivers_every_record_once_over_its_sessions_and_goes_on_where_it_was() {
+    // Sessions so short that each has one event or two.
+    let server = Server::start(|options| options.subscribe_to_shard_session_ms = 250).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "k", (0..50).map(reading)).await;
+    let source = subscribed(&server);
+    let shard = source.partitions().await.expect("listed").remove(0).id;
+    let mut reader = source.open(&shard, &Start::TrimHorizon).await.expect("opens");
+    let mut records = support::next_records(&mut reader, 50).await;
+    for n in 50..53 {
+        // The next session, and the one behind it, start behind what was delivered.
+        server.put(STREAM, "k", [reading(n)]).await;
+        records.extend(support::next_records(&mut reader, 1).await);
+        let quiet = reader.next().await.expect("received").expect("open");
+        assert!(quiet.records.is_empty());
+        assert!(quiet.watermark_ms.is_some_and(|ms| ms > 1_600_000_000_000));
+    }
+    let numbers: Vec<String> = records.iter().map(text).collect();
+    assert_eq!(numbers, (0..53).map(|n| n.to_string()).collect::<Vec<_>>());
+
+    // A second reader of the same consumer takes over.
+    let start = Start::After(records[20].position.clone());
+    let mut again = subscribed(&server).open(&shard, &start).await.expect("opens");
+    assert_eq!(support::next_records(&mut again, 32).await, records[21..]);
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_shard() {
+    let server = Server::start(|options| options.update_stream_ms = 0).await;
+    ensure_stream(&server.client, STREAM, 1).await.expect("created");
+    server.put(STREAM, "a", (0..20).map(reading)).await;
+    let source = subscribed(&server);
+    let parent = source.partitions().await.expect("listed").remove(0);
+    let mut reader = source.open(&parent.id, &Start::TrimHorizon).await.expect("opens");
+    assert_eq!(support::next_records(&mut reader, 20).await.len(), 20);
+    server.split(STREAM, parent.id.as_str()).await;
+    while reader.next().await.expect("received").is_some() {}
+    assert!(reader.next().await.expect("still ended").is_none());
+}
+
+#[tokio::test]
+async fn a_consumer_of_a_stream_that_does_not_exist_is_refused() {
+    let server = Server::start(|_| {}).await;
+    let shard = eddy_record::PartitionId::new("shardId-000000000000");
+    let opened = subscribed(&server).open(&shard, &Start::Latest).await;
+    let error = opened.err().expect("there is no stream");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    assert!(error.to_string().contains("does not exist"), "{error}");
 }

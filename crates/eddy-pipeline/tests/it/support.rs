@@ -72,7 +72,11 @@ impl World {
                 key: Some("iotName".to_owned()),
                 ..DetectorSettings::default()
             },
-            outputs: Outputs { sinks: vec![sink], dead_letters: Arc::clone(&self.letters) as _ },
+            outputs: Outputs {
+                sinks: vec![sink],
+                archives: Vec::new(),
+                dead_letters: Arc::clone(&self.letters) as _,
+            },
             state: Arc::new(self.state.clone()),
             clock: Arc::new(SystemClock),
             settings,

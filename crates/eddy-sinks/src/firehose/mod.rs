@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eddy_aws::{Failure, Resource};
+use eddy_aws::{Failure, Resource, SdkConfig, connect};
 use eddy_record::ScoredRecord;
 use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
@@ -28,7 +28,34 @@ pub struct FirehoseSink {
 impl FirehoseSink {
     /// Connects; nothing is sent yet.
     pub async fn open(settings: &FirehoseSettings) -> Self {
-        Self { service: Service::connect(settings).await, settings: settings.clone() }
+        Self::over(settings, &connect(&settings.connection).await)
+    }
+
+    /// The same over a configuration of the caller's.
+    pub fn over(settings: &FirehoseSettings, config: &SdkConfig) -> Self {
+        Self { service: Service::over(settings, config), settings: settings.clone() }
+    }
+
+    /// Asks for the delivery stream, so that a wrong name or wrong credentials are known at the
+    /// start. Where asking is not allowed (`firehose:DescribeDeliveryStream`) or fails for another
+    /// reason, the first rows will tell.
+    ///
+    /// # Errors
+    /// The delivery stream does not exist, or the credentials are missing or not accepted.
+    pub async fn check(&self) -> Result<(), StreamError> {
+        let Err(error) = self.service.describe().await else { return Ok(()) };
+        let name = &self.settings.delivery_stream;
+        let will_fail = match error.failure {
+            Failure::NotFound => true,
+            Failure::Denied => !error.lacks_permission(),
+            _ => false,
+        };
+        if will_fail {
+            let resource = Resource { service: "firehose", kind: "the delivery stream", name };
+            return Err(error.into_stream_error("DescribeDeliveryStream", &resource));
+        }
+        tracing::info!(delivery_stream = name, reason = %error, "cannot look at it before the start");
+        Ok(())
     }
 
     /// Puts a batch until the service has all of it.

@@ -4,7 +4,7 @@ use aws_sdk_firehose::Client;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
 use bytes::Bytes;
-use eddy_aws::{CallError, connect};
+use eddy_aws::{CallError, SdkConfig};
 
 use super::FirehoseSettings;
 
@@ -21,11 +21,15 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) async fn connect(settings: &FirehoseSettings) -> Self {
-        Self {
-            client: Client::new(&connect(&settings.connection).await),
-            delivery_stream: settings.delivery_stream.clone(),
-        }
+    pub(super) fn over(settings: &FirehoseSettings, config: &SdkConfig) -> Self {
+        Self { client: Client::new(config), delivery_stream: settings.delivery_stream.clone() }
+    }
+
+    /// Whether the delivery stream is there.
+    pub(super) async fn describe(&self) -> Result<(), CallError> {
+        let call = self.client.describe_delivery_stream();
+        let call = call.delivery_stream_name(&self.delivery_stream);
+        call.send().await.map(drop).map_err(CallError::new)
     }
 
     /// One request.

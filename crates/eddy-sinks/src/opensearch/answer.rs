@@ -116,7 +116,8 @@ fn said(error: &Value) -> String {
     said.chars().take(MAX_REASON_CHARS).collect()
 }
 
-fn reason_of(body: &[u8]) -> String {
+/// What an answer says is wrong.
+pub(super) fn reason_of(body: &[u8]) -> String {
     match serde_json::from_slice::<Value>(body) {
         Ok(answer) if answer["error"].is_object() => said(&answer["error"]),
         _ => String::from_utf8_lossy(body).chars().take(MAX_REASON_CHARS).collect(),

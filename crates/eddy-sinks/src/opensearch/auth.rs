@@ -1,24 +1,17 @@
 //! Who the sink says it is.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
 };
 use aws_sigv4::sign::v4;
-use eddy_aws::{ConnectionSettings, connect};
+use eddy_aws::{ConnectionSettings, KeptCredentials, connect};
 use eddy_stream::StreamError;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::Mutex;
 
 use super::Auth;
-
-/// Credentials are asked for again this long before they expire.
-const REFRESH_BEFORE: Duration = Duration::from_secs(300);
-/// And after this long where they do not say when they expire.
-const REFRESH_AFTER: Duration = Duration::from_secs(900);
 
 /// What signs requests.
 pub(super) enum Signer {
@@ -46,10 +39,15 @@ impl Signer {
     }
 
     /// The headers that say who sends this body to this address.
-    pub(super) async fn headers(&self, url: &str, body: &[u8]) -> Result<HeaderMap, StreamError> {
+    pub(super) async fn headers(
+        &self,
+        method: &str,
+        url: &str,
+        body: &[u8],
+    ) -> Result<HeaderMap, StreamError> {
         match self {
             Self::Fixed(headers) => Ok(headers.clone()),
-            Self::Aws(signer) => signer.headers(url, body).await,
+            Self::Aws(signer) => signer.headers(method, url, body).await,
         }
     }
 }
@@ -71,9 +69,7 @@ fn basic(username: &str, password: &str) -> String {
 pub(super) struct AwsSigner {
     region: String,
     service: String,
-    provider: SharedCredentialsProvider,
-    // With the moment from which they are asked for again.
-    credentials: Mutex<Option<(Credentials, SystemTime)>>,
+    credentials: KeptCredentials,
 }
 
 impl AwsSigner {
@@ -89,31 +85,21 @@ impl AwsSigner {
         Self {
             region: region.to_owned(),
             service: service.to_owned(),
-            provider,
-            credentials: Mutex::new(None),
+            credentials: KeptCredentials::new(provider),
         }
     }
 
-    async fn credentials(&self) -> Result<Credentials, StreamError> {
-        let mut kept = self.credentials.lock().await;
-        let now = SystemTime::now();
-        if let Some((credentials, _)) = kept.as_ref().filter(|(_, until)| now < *until) {
-            return Ok(credentials.clone());
-        }
-        let fresh = self.provider.provide_credentials().await.map_err(|error| {
+    async fn headers(
+        &self,
+        method: &str,
+        url: &str,
+        body: &[u8],
+    ) -> Result<HeaderMap, StreamError> {
+        let credentials = self.credentials.get().await.map_err(|error| {
             StreamError::retry("cannot get AWS credentials for the search service")
                 .with_source(error)
         })?;
-        let until = match fresh.expiry() {
-            Some(expiry) => expiry - REFRESH_BEFORE,
-            None => now + REFRESH_AFTER,
-        };
-        *kept = Some((fresh.clone(), until));
-        Ok(fresh)
-    }
-
-    async fn headers(&self, url: &str, body: &[u8]) -> Result<HeaderMap, StreamError> {
-        let identity = self.credentials().await?.into();
+        let identity = credentials.into();
         let unsigned =
             |error: String| StreamError::fatal("cannot sign a request").with_source(error);
         let mut settings = SigningSettings::default();
@@ -129,7 +115,7 @@ impl AwsSigner {
             .map_err(|error| unsigned(error.to_string()))?
             .into();
         let request =
-            SignableRequest::new("POST", url, std::iter::empty(), SignableBody::Bytes(body))
+            SignableRequest::new(method, url, std::iter::empty(), SignableBody::Bytes(body))
                 .map_err(|error| unsigned(error.to_string()))?;
         let (instructions, _) =
             sign(request, &params).map_err(|error| unsigned(error.to_string()))?.into_parts();
@@ -147,6 +133,8 @@ impl AwsSigner {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::Credentials;
+
     use super::*;
 
     #[tokio::test]
@@ -155,7 +143,7 @@ mod tests {
         let provider = SharedCredentialsProvider::new(credentials);
         let signer = AwsSigner::with_provider("eu-west-1", "aoss", provider);
         let sign = async |url: &str, body: &[u8]| {
-            let headers = signer.headers(url, body).await.expect("signed");
+            let headers = signer.headers("POST", url, body).await.expect("signed");
             let authorization = headers[AUTHORIZATION].to_str().expect("text").to_owned();
             assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"));
             assert!(authorization.contains("/eu-west-1/aoss/aws4_request"), "{authorization}");

@@ -2,21 +2,28 @@
 
 mod answer;
 mod auth;
+mod check;
 mod index_name;
+mod install;
 mod request;
 mod service;
 mod settings;
+mod template;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use eddy_record::ScoredRecord;
+use eddy_record::{Schema, ScoredRecord};
 use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
+use serde_json::Value;
 
 use answer::{Answer, Item};
+use index_name::index_name;
 use request::Document;
 use service::Service;
-pub use settings::{Auth, OpenSearchSettings, Rotation, WriteAs};
+pub use service::Transport;
+pub use settings::{Auth, InstallSettings, OpenSearchSettings, Rotation, WriteAs};
 
 /// Writes rows to an index, under ids made of their positions: a replay overwrites.
 ///
@@ -35,6 +42,71 @@ impl OpenSearchSink {
     /// The URL, the certificate or a variable of the environment cannot be used.
     pub async fn open(settings: &OpenSearchSettings) -> Result<Self, StreamError> {
         Ok(Self { service: Service::connect(settings).await?, settings: settings.clone() })
+    }
+
+    /// The same over a transport of the caller's: a proxy, a double.
+    ///
+    /// # Errors
+    /// As [`OpenSearchSink::open`].
+    pub async fn over(
+        settings: &OpenSearchSettings,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StreamError> {
+        let service = Service::over(settings, transport).await?;
+        Ok(Self { service, settings: settings.clone() })
+    }
+
+    /// Puts index template and lifecycle policy for rows of that schema, where the settings ask for
+    /// it. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// The service refuses or denies it, does not know it, or keeps failing.
+    pub async fn install(&self, schema: &Schema) -> Result<(), StreamError> {
+        match self.settings.install {
+            Some(wanted) => install::install(&self.service, &self.settings, wanted, schema).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at the index that rows of this moment go to, so that wrong credentials, and a mapping
+    /// that would refuse every row, are known at the start. An index that is not there yet is well;
+    /// where looking is not allowed or fails, the first rows will tell.
+    ///
+    /// # Errors
+    /// The service does not know who asks, or the index refuses a column whatever its value.
+    pub async fn check(&self, schema: &Schema) -> Result<(), StreamError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let index = index_name(&self.settings.index, self.settings.rotation, now_ms);
+        let url = &self.settings.url;
+        let (status, body) =
+            match self.service.call("GET", &format!("{index}/_mapping"), Vec::new()).await {
+                Ok(answer) => answer,
+                Err(reason) => {
+                    tracing::warn!(url, reason, "cannot look at the index before the start");
+                    return Ok(());
+                }
+            };
+        let text = String::from_utf8_lossy(&body);
+        let signed = matches!(self.settings.auth, Auth::Aws { .. });
+        if status == 401 || status == 403 && signed && !text.contains("not authorized") {
+            return Err(StreamError::fatal(format!(
+                "{url} does not accept the credentials: check auth and what its variables hold"
+            ))
+            .with_source(format!("{status}: {}", answer::reason_of(&body))));
+        }
+        let indices: Value = serde_json::from_slice(&body).unwrap_or_default();
+        // An alias answers with the indices behind it.
+        let found = indices.as_object().filter(|_| status == 200).into_iter().flatten();
+        for (name, mapping) in found {
+            if let Some(conflict) = check::conflict(&mapping["mappings"], schema) {
+                return Err(StreamError::fatal(format!(
+                    "the index {name} of {url} would refuse rows: {conflict}. Write to \
+                     another index, or change its mapping or the schema"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Sends a batch until each of its documents is stored or refused.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use eddy_stream::StreamError;
 use reqwest::Client;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -19,16 +20,32 @@ use crate::limits::MAX_ANSWER_BYTES;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What carries requests to the cluster.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends a request with these headers; the answer's status and body, or why there is none.
+    ///
+    /// # Errors
+    /// There was no whole answer; the cluster may have acted on the request all the same.
+    async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String>;
+}
+
 pub(super) struct Service {
-    http: Client,
+    transport: Arc<dyn Transport>,
     signer: Signer,
+    url: String,
     bulk_url: String,
     write_as: WriteAs,
 }
 
 impl Service {
     pub(super) async fn connect(settings: &OpenSearchSettings) -> Result<Self, StreamError> {
-        settings.validate()?;
         let http = Client::builder()
             .tls_backend_preconfigured(tls(settings)?)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -36,9 +53,18 @@ impl Service {
             .redirect(Policy::none())
             .build()
             .map_err(|error| StreamError::fatal("cannot make an HTTP client").with_source(error))?;
+        Self::over(settings, Arc::new(Http(http))).await
+    }
+
+    pub(super) async fn over(
+        settings: &OpenSearchSettings,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, StreamError> {
+        settings.validate()?;
         Ok(Self {
-            http,
+            transport,
             signer: Signer::new(&settings.auth).await?,
+            url: settings.url.trim_end_matches('/').to_owned(),
             bulk_url: format!("{}/_bulk", settings.url.trim_end_matches('/')),
             write_as: settings.write_as,
         })
@@ -48,23 +74,51 @@ impl Service {
     pub(super) async fn bulk(&self, batch: &[Document]) -> Answer {
         let mut body = Vec::with_capacity(batch.iter().map(|document| document.lines.len()).sum());
         batch.iter().for_each(|document| body.extend_from_slice(&document.lines));
-        let headers = match self.signer.headers(&self.bulk_url, &body).await {
+        let mut headers = match self.signer.headers("POST", &self.bulk_url, &body).await {
             Ok(headers) => headers,
             Err(error) if error.kind() == eddy_stream::ErrorKind::Retry => {
                 return Answer::Later(error.to_string());
             }
             Err(error) => return Answer::Fatal(error),
         };
-        let request = self
-            .http
-            .post(&self.bulk_url)
-            .header(CONTENT_TYPE, "application/x-ndjson")
-            .headers(headers)
-            .body(body);
-        match exchange(request).await {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        match self.transport.send("POST", &self.bulk_url, headers, body).await {
             Ok((status, body)) => read(status, &body, batch.len(), self.write_as),
             Err(error) => Answer::Later(error),
         }
+    }
+
+    /// Sends a request once, with a body of JSON where it has one.
+    pub(super) async fn call(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let url = format!("{}/{path}", self.url);
+        let mut headers =
+            self.signer.headers(method, &url, &body).await.map_err(|error| error.to_string())?;
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        self.transport.send(method, &url, headers, body).await
+    }
+}
+
+struct Http(Client);
+
+#[async_trait]
+impl Transport for Http {
+    async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        let method = method.parse().map_err(|_| format!("{method} is no method"))?;
+        let request = self.0.request(method, url).headers(headers);
+        exchange(if body.is_empty() { request } else { request.body(body) }).await
     }
 }
 

@@ -1,9 +1,12 @@
 //! What an OpenSearch sink is told.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use eddy_stream::StreamError;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::{BULK_REQUEST_BYTES, BULK_REQUEST_TIMEOUT_MS, GIVE_UP_AFTER_MS};
 
@@ -28,6 +31,10 @@ pub struct OpenSearchSettings {
     /// take no ids, need it false.
     #[serde(default = "ids")]
     pub ids: bool,
+    /// Whether the sink puts an index template, and a lifecycle policy if it is to delete old
+    /// indices, at every start: `true`, `false` or a table. Default: false.
+    #[serde(default, deserialize_with = "install", skip_serializing_if = "Option::is_none")]
+    pub install: Option<InstallSettings>,
     /// How the sink says who it is. Default: it does not.
     #[serde(default)]
     pub auth: Auth,
@@ -43,6 +50,36 @@ pub struct OpenSearchSettings {
     /// milliseconds. Default: 300 000.
     #[serde(default = "give_up_after_ms")]
     pub give_up_after_ms: u64,
+}
+
+/// What a sink installs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InstallSettings {
+    /// Indices older than this many days are deleted, at least 1. Default: they are kept.
+    pub retention_days: Option<u32>,
+}
+
+fn install<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<InstallSettings>, D::Error> {
+    struct Given;
+    impl<'de> Visitor<'de> for Given {
+        type Value = Option<InstallSettings>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true, false or a table such as { retention_days = 30 }")
+        }
+
+        fn visit_bool<E>(self, wanted: bool) -> Result<Self::Value, E> {
+            Ok(wanted.then(InstallSettings::default))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            InstallSettings::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    deserializer.deserialize_any(Given)
 }
 
 /// How often a new index begins; names are those of Amazon Data Firehose, in UTC.
@@ -136,6 +173,7 @@ impl OpenSearchSettings {
             rotation: Rotation::default(),
             write_as: WriteAs::default(),
             ids: ids(),
+            install: None,
             auth: Auth::default(),
             ca_certificate: None,
             max_request_bytes: max_request_bytes(),
@@ -192,11 +230,30 @@ impl OpenSearchSettings {
                 "a data stream has one name: set rotation = \"no_rotation\"".to_owned(),
             );
         }
+        self.validate_retention()?;
         match &self.auth {
             Auth::Aws { service, .. } if service != "es" && service != "aoss" => {
                 refused(format!("auth.service must be es or aoss, found {service:?}"))
             }
             _ => Ok(()),
         }
+    }
+
+    fn validate_retention(&self) -> Result<(), StreamError> {
+        let Some(days) = self.install.and_then(|install| install.retention_days) else {
+            return Ok(());
+        };
+        let serverless = matches!(&self.auth, Auth::Aws { service, .. } if service == "aoss");
+        let problem = if days == 0 {
+            "install.retention_days must be at least 1, found 0"
+        } else if self.rotation == Rotation::NoRotation {
+            "install.retention_days would delete the only index: choose a rotation"
+        } else if serverless {
+            "install.retention_days: a Serverless collection has data lifecycle policies of its \
+             own, set them there"
+        } else {
+            return Ok(());
+        };
+        Err(StreamError::fatal(problem))
     }
 }

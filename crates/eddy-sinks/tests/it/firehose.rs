@@ -98,6 +98,9 @@ async fn what_no_retry_can_mend_is_fatal_and_says_what_to_do() {
     assert_eq!(denied.kind(), ErrorKind::Fatal);
     assert!(denied.to_string().contains("firehose:PutRecordBatch"), "{denied}");
     let nowhere = sink_to(&double, "nowhere", 60_000).await;
+    let missing = nowhere.check().await.expect_err("known at the start");
+    assert!(missing.to_string().contains("the delivery stream nowhere"), "{missing}");
+    sink.check().await.expect("this one is there");
     let missing = nowhere.write(&rows(1)).await.expect_err("missing");
     assert_eq!(missing.kind(), ErrorKind::Fatal);
     assert!(missing.to_string().contains("the delivery stream nowhere"), "{missing}");

@@ -1,5 +1,6 @@
 //! The sinks against doubles of the services that fail on command, and against the embedded index.
 
+mod archive;
 mod firehose;
 mod opensearch;
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use eddy_harness::{BulkDouble, Fault, serve};
 use eddy_index::{Index, IndexSettings};
-use eddy_sinks::{Auth, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};
+use eddy_sinks::{Auth, InstallSettings, OpenSearchSettings, OpenSearchSink, Rotation, WriteAs};
 use eddy_stream::{ErrorKind, Sink as _};
 use proptest::prelude::{any, prop};
 
@@ -158,6 +158,96 @@ async fn a_password_of_the_environment_goes_into_the_header() {
 }
 
 #[tokio::test]
+async fn a_template_maps_each_column_of_a_row_and_no_other() {
+    let double = BulkDouble::default();
+    let install = Some(InstallSettings::default());
+    let sink = sink_to(&double, |settings| settings.install = install).await;
+    let rows = rows(1);
+    for _ in 0..2 {
+        sink.install(&rows[0].schema).await.expect("installed");
+    }
+    let installed = double.installed();
+    assert_eq!(installed.keys().collect::<Vec<_>>(), ["/_index_template/eddy-anomalies"]);
+    let template = &installed["/_index_template/eddy-anomalies"].0;
+    assert_eq!(template["index_patterns"], serde_json::json!(["anomalies-*"]));
+    let mappings = &template["template"]["mappings"];
+    assert_eq!(mappings["dynamic"], false);
+    let kinds = ["iotName", "iotValue", "ANOMALY_SCORE", "created"]
+        .map(|column| mappings["properties"][column]["type"].as_str().expect("mapped").to_owned());
+    assert_eq!(kinds, ["keyword", "long", "double", "date"]);
+}
+
+#[tokio::test]
+async fn a_policy_deletes_old_indices_and_is_replaced_only_by_another() {
+    let policy = |days: u32| {
+        move |settings: &mut OpenSearchSettings| {
+            settings.install = Some(InstallSettings { retention_days: Some(days) });
+        }
+    };
+    let schema = &rows(1)[0].schema;
+    let double = BulkDouble::default();
+    let path = "/_plugins/_ism/policies/eddy-anomalies";
+    for (days, n_puts) in [(30, 1), (30, 1), (7, 2)] {
+        sink_to(&double, policy(days)).await.install(schema).await.expect("installed");
+        let installed = double.installed();
+        let (body, n) = &installed[path];
+        let age = &body["policy"]["states"][0]["transitions"][0]["conditions"]["min_index_age"];
+        assert_eq!((age, *n), (&serde_json::json!(format!("{days}d")), n_puts));
+        let patterns = &body["policy"]["ism_template"][0]["index_patterns"];
+        assert_eq!(*patterns, serde_json::json!(["anomalies-*"]));
+    }
+    let double = BulkDouble::elasticsearch();
+    sink_to(&double, policy(30)).await.install(schema).await.expect("installed");
+    let installed = double.installed();
+    let age = &installed["/_ilm/policy/eddy-anomalies"].0["policy"]["phases"]["delete"]["min_age"];
+    assert_eq!(age, "30d");
+    let template = &installed["/_index_template/eddy-anomalies"].0["template"];
+    assert_eq!(template["settings"]["index.lifecycle.name"], "eddy-anomalies");
+}
+
+#[tokio::test]
+async fn an_installation_waits_for_a_busy_service_and_says_what_a_refusal_needs() {
+    let double = BulkDouble::default();
+    let schema = &rows(1)[0].schema;
+    let install = Some(InstallSettings { retention_days: Some(1) });
+    let sink = sink_to(&double, |settings| settings.install = install).await;
+    double.faults.then(Fault::Status(503)).then(Fault::Status(429));
+    sink.install(schema).await.expect("installed in the end");
+    for (n_well, status, says) in [
+        (0, 401, "manage_index_templates"),
+        (2, 403, "install = false"),
+        (0, 404, "correct url"),
+        (1, 400, "retention_days"),
+        (2, 400, "7.8"),
+    ] {
+        for _ in 0..n_well {
+            double.faults.then_well();
+        }
+        double.faults.then(Fault::Status(status));
+        let error = sink.install(schema).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Fatal);
+        assert!(error.to_string().contains(says), "{says}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_are_not_accepted_are_known_at_the_start() {
+    let double = BulkDouble::default();
+    let schema = &rows(1)[0].schema;
+    let sink = sink_to(&double, |_| {}).await;
+    sink.check(schema).await.expect("the index is not there yet");
+    double.faults.then(Fault::Status(401));
+    let error = sink.check(schema).await.expect_err("not accepted");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    assert!(error.to_string().contains("check auth"), "{error}");
+    // Writing may be allowed where looking is not, and a busy service is asked again by the rows.
+    for status in [403, 503] {
+        double.faults.then(Fault::Status(status));
+        sink.check(schema).await.expect("the rows will tell");
+    }
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused_by_name() {
     let with = |change: fn(&mut OpenSearchSettings)| {
         let mut settings = OpenSearchSettings::new("http://127.0.0.1:9200");
@@ -172,6 +262,17 @@ async fn settings_that_cannot_work_are_refused_by_name() {
         (with(|s| s.index = String::new()), "index"),
         (with(|s| s.max_request_bytes = 0), "max_request_bytes"),
         (with(|s| s.request_timeout_ms = 0), "request_timeout_ms"),
+        (
+            with(|s| s.install = Some(InstallSettings { retention_days: Some(0) })),
+            "install.retention_days",
+        ),
+        (
+            with(|s| {
+                s.install = Some(InstallSettings { retention_days: Some(1) });
+                s.rotation = Rotation::NoRotation;
+            }),
+            "choose a rotation",
+        ),
         (with(|s| s.ca_certificate = Some("/no/such/file".into())), "/no/such/file"),
         (
             with(|s| s.auth = Auth::Aws { region: "x".to_owned(), service: "s3".to_owned() }),

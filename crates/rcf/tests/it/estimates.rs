@@ -60,6 +60,19 @@ fn noisy_sine(n: usize, noise: f64, seed: u64) -> Vec<f32> {
 
 /// Errors of forecasts of 20 steps, and of imputing each forecast's next observation.
 fn errors(shingle_size: usize, noise: f64, seeds: std::ops::Range<u64>) -> (Errors, Errors) {
+    let forecast = |forest: &Forest| forest.forecast(20).expect("ready");
+    let impute = |forest: &Forest| forest.impute(&[f32::NAN], &[0]).expect("ready");
+    errors_of(shingle_size, noise, seeds, (&forecast, &impute))
+}
+
+type Estimator<'a> = &'a dyn Fn(&Forest) -> rcf::Estimate;
+
+fn errors_of(
+    shingle_size: usize,
+    noise: f64,
+    seeds: std::ops::Range<u64>,
+    (forecast, impute): (Estimator<'_>, Estimator<'_>),
+) -> (Errors, Errors) {
     let (mut forecasts, mut imputations) = (Errors::default(), Errors::default());
     for seed in seeds {
         let mut settings = ForestSettings::new(1);
@@ -69,11 +82,10 @@ fn errors(shingle_size: usize, noise: f64, seeds: std::ops::Range<u64>) -> (Erro
         let mut forest = settings.warm_start(history.chunks(1)).expect("finite");
         for (at, reading) in rest.iter().enumerate() {
             if at % 37 == 0 && at + 20 <= rest.len() {
-                forecasts.add(&forest.forecast(20).expect("ready"), &rest[at..at + 20]);
+                forecasts.add(&forecast(&forest), &rest[at..at + 20]);
             }
             if at % 7 == 0 {
-                let estimate = forest.impute(&[f32::NAN], &[0]).expect("ready");
-                imputations.add(&estimate, std::slice::from_ref(reading));
+                imputations.add(&impute(&forest), std::slice::from_ref(reading));
             }
             forest.update(&[*reading]).expect("finite");
         }
@@ -94,6 +106,37 @@ fn forecasts_of_noisy_sines_are_close_and_their_ranges_hold_four_of_five() {
             assert!((0.7..0.9).contains(&coverage), "{shingle_size} {noise} {coverage}");
         }
     }
+}
+
+#[test]
+fn ranges_hold_the_share_that_is_asked_for() {
+    for (coverage, allowed) in [(0.5, 0.42..0.62), (0.95, 0.89..0.99)] {
+        for (shingle_size, noise) in [(8, 1.0), (8, 5.0), (30, 1.0), (30, 5.0)] {
+            let forecast = |forest: &Forest| forest.forecast_covering(20, coverage).expect("ready");
+            let impute = |forest: &Forest| {
+                forest.impute_covering(&[f32::NAN], &[0], coverage).expect("ready")
+            };
+            let (forecasts, imputations) =
+                errors_of(shingle_size, noise, 1..4, (&forecast, &impute));
+            for found in [forecasts.coverage(), imputations.coverage()] {
+                println!("{shingle_size} {noise} {coverage}: {found}");
+                assert!(allowed.contains(&found), "{shingle_size} {noise} {coverage}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_range_cannot_hold_nothing_or_all() {
+    let forest = ForestSettings::new(1).warm_start(noisy_sine(200, 1.0, 1).chunks(1));
+    let forest = forest.expect("finite");
+    for actual in [0.0, 1.0, -0.5, 1.5, f64::INFINITY] {
+        let error = PointError::Coverage { actual };
+        assert_eq!(forest.forecast_covering(1, actual), Err(error.clone()));
+        assert_eq!(forest.impute_covering(&[0.0], &[0], actual), Err(error));
+    }
+    assert!(forest.forecast_covering(1, f64::NAN).is_err());
+    assert_eq!(forest.forecast_covering(5, 0.8), forest.forecast(5));
 }
 
 /// Two clusters, in which the second number follows from the first, and noise.

@@ -9,6 +9,7 @@ const SEEDS_OF_MORE: u64 = 24;
 
 fn check(set: &str, compare: fn(&str, usize, u64) -> Vec<Report>, n_seeds: u64) {
     let (_, shingle_size) = SETS.into_iter().find(|(name, _)| *name == set).expect("a set");
+    println!("seeds 1..={n_seeds}");
     let reports = compare(set, shingle_size, n_seeds);
     assert!(!reports.is_empty(), "nothing to compare {set} with");
     for report in reports {

@@ -96,3 +96,29 @@ fn every_older_version_is_read_and_goes_on_the_same() {
         assert_eq!(std::fs::read_to_string(&path).expect("a file"), found);
     }
 }
+
+#[test]
+fn counts_that_no_stream_reaches_are_refused() {
+    // Observations, entries ever made and points learnt stand behind the settings.
+    let whole = snapshot();
+    let counts = [40_u64, 0, 40].map(u64::to_le_bytes);
+    let at = (0..whole.len() - 24)
+        .find(|at| whole[*at..].starts_with(&counts[0]) && whole[at + 16..].starts_with(&counts[2]))
+        .expect("the counts");
+    for count in [u64::MAX, (1 << 62) + 1] {
+        let mut changed = whole.clone();
+        changed[at..at + 8].copy_from_slice(&count.to_le_bytes());
+        changed[at + 16..at + 24].copy_from_slice(&count.to_le_bytes());
+        assert!(Forest::from_bytes(&sealed(changed)).is_err(), "{count}");
+    }
+    let mut changed = whole.clone();
+    changed[at..at + 8].copy_from_slice(&(1_u64 << 62).to_le_bytes());
+    changed[at + 16..at + 24].copy_from_slice(&(1_u64 << 62).to_le_bytes());
+    let mut late = Forest::from_bytes(&sealed(changed)).expect("a late forest");
+    let mut forest = Forest::from_bytes(&whole).expect("its own bytes");
+    for n in 0..100 {
+        let point = [(n % 7) as f32, 1.0];
+        let expected = forest.score_and_update(&point).expect("finite");
+        assert_eq!(late.score_and_update(&point), Ok(expected));
+    }
+}
