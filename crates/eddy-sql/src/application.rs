@@ -81,7 +81,7 @@ impl Application {
         let statements = parse(text)?;
         let upper = text.to_uppercase();
         let has_metadata = METADATA.iter().any(|(name, _)| upper.contains(name));
-        let graph = plan(statements, &options, has_metadata)?;
+        let graph = plan(statements, &options, has_metadata, parallel(&upper, &options.source))?;
         let fingerprint = fingerprint(text, &options);
         Ok(Self {
             options,
@@ -386,6 +386,14 @@ fn write_error(error: &ErrorRow, out: &mut Vec<u8>) {
         write_text(value, out);
     }
     out.extend_from_slice(b"}}\n");
+}
+
+/// The streams that input parallelism made beside the first, `.._002` to `.._064`, if the text names
+/// them.
+fn parallel(upper: &str, source: &str) -> Vec<String> {
+    let Some(prefix) = source.strip_suffix("001") else { return Vec::new() };
+    let names = (2..=64).map(|number| format!("{prefix}{number:03}"));
+    names.filter(|name| upper.contains(&name.to_uppercase())).collect()
 }
 
 /// The columns that an application declares for its streams, each name once: a guess at what the

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, StringArray,
-    Time32MillisecondArray, TimestampMillisecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Int64Array, RecordBatch,
+    RecordBatchOptions, StringArray, Time32MillisecondArray, TimestampMillisecondArray,
 };
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Date32Type, Time32MillisecondType, TimestampMillisecondType};
+use arrow::datatypes::{Date32Type, Schema, Time32MillisecondType, TimestampMillisecondType};
 use arrow::util::display::FormatOptions;
 use datafusion_common::{Result, ScalarValue};
 use datafusion_physical_expr::expressions::Literal;
@@ -24,8 +24,27 @@ const DAY_MS: i64 = 86_400_000;
 const STRICT: CastOptions<'static> =
     CastOptions { safe: false, format_options: FormatOptions::new() };
 
-/// Casts an expression; `None` where the SQL Reference has no such conversion.
+/// Casts an expression; `None` where the SQL Reference has no such conversion. Constants are cast
+/// once and stay constants; those that cannot be are errors of the rows that need them.
 pub(crate) fn cast(typed: Typed, to: Type) -> Option<Typed> {
+    let is_constant = typed.constant().is_some();
+    let cast = converted(typed, to)?;
+    if !is_constant || cast.constant().is_some() {
+        return Some(cast);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    let no_columns =
+        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options);
+    let value = no_columns.ok().and_then(|row| cast.expr.evaluate(&row).ok());
+    let value =
+        value.and_then(|value| ScalarValue::try_from_array(&value.into_array(1).ok()?, 0).ok());
+    Some(match value {
+        Some(value) => Typed { expr: Arc::new(Literal::new(value)), sql_type: to },
+        None => cast,
+    })
+}
+
+fn converted(typed: Typed, to: Type) -> Option<Typed> {
     let from = typed.sql_type;
     if from == to {
         return Some(typed);

@@ -44,13 +44,24 @@ pub(crate) struct Graph {
 /// The stream of rows at fault.
 const ERROR_STREAM: &str = "error_stream";
 
-/// Plans an application.
+/// Plans an application. `parallel` are streams of the source beside the first, which are empty.
 pub(crate) fn plan(
     statements: Vec<Statement>,
     options: &Options,
     has_metadata: bool,
+    parallel: Vec<String>,
 ) -> Result<Graph, SqlError> {
     let mut streams = vec![source(options, has_metadata)?];
+    let mut warnings = Vec::new();
+    for name in parallel {
+        let first = &streams[0];
+        warnings.push(format!(
+            "stream {name}: every record comes in {}; the service spread them by input parallelism",
+            first.name
+        ));
+        let stream = StreamPlan { name, ..first.clone() };
+        streams.push(stream);
+    }
     let mut pumps = Vec::new();
     for statement in statements {
         match statement {
@@ -64,7 +75,7 @@ pub(crate) fn plan(
                 };
                 // The latest declaration counts: CREATE OR REPLACE.
                 match streams.iter().position(|stream| stream.name == plan.name) {
-                    Some(0) => {
+                    Some(known) if streams[known].is_source => {
                         let construct = format!("stream {}", plan.name);
                         return Err(SqlError::new(decl.name.place, construct, "is the source's"));
                     }
@@ -78,7 +89,6 @@ pub(crate) fn plan(
             }
         }
     }
-    let mut warnings = Vec::new();
     let mut planned = Vec::new();
     for pump in pumps {
         planned.push(pump_plan(pump, &streams, options, &mut warnings)?);
