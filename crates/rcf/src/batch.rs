@@ -32,7 +32,7 @@ pub struct Reading<'a> {
 /// let n_threads = NonZeroUsize::new(2).expect("not zero");
 /// let scores = score_many(&forests, &readings, n_threads);
 /// assert_eq!(scores[0], forests[1].score(&[3.0]));
-/// assert!(scores[1] > scores[0]);
+/// assert!(scores[1].clone()? > scores[0].clone()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
