@@ -38,6 +38,11 @@ async fn call(server: &str, method: &str, path: &str, body: Option<Value>) -> Va
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
+async fn create(server: &str, index: &str, mapping: Value) {
+    let answer = call(server, "PUT", index, Some(mapping)).await;
+    assert_eq!(answer["acknowledged"], true, "{server}: {answer}");
+}
+
 async fn sink(server: &str, change: impl FnOnce(&mut OpenSearchSettings)) -> OpenSearchSink {
     let mut settings = OpenSearchSettings::new(&url(server));
     change(&mut settings);
@@ -65,7 +70,7 @@ async fn an_index_holds_each_row_once_after_a_replay() {
 async fn what_does_not_fit_the_mapping_is_refused_and_the_rest_is_taken() {
     for server in SEARCH {
         let mapping = json!({"mappings": {"properties": {"iotValue": {"type": "byte"}}}});
-        call(server, "PUT", "narrow", Some(mapping)).await;
+        create(server, "narrow", mapping).await;
         let sink = sink(server, |settings| {
             settings.index = "narrow".to_owned();
             settings.rotation = Rotation::NoRotation;
@@ -90,7 +95,7 @@ async fn a_mapping_that_would_refuse_every_row_is_known_at_the_start() {
         let schema = &rows(1)[0].schema;
         sink.check(schema).await.expect("there is no such index yet");
         let mapping = json!({"mappings": {"properties": {"created": {"type": "long"}}}});
-        call(server, "PUT", "conflict", Some(mapping)).await;
+        create(server, "conflict", mapping).await;
         let error = sink.check(schema).await.expect_err("refused");
         let said = error.to_string();
         assert!(said.contains("its field created is of type long"), "{server}: {said}");
