@@ -2,6 +2,8 @@
 
 use crate::boxes::Bounds;
 
+const MINUS_ZERO: u32 = 1 << 31;
+
 /// A cut that parts a point from a box: points with `point[dim] <= cut` are to its left.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Cut {
@@ -38,7 +40,10 @@ pub(crate) fn cut_at(bounds: Bounds<'_>, point: &[f32], mut offset: f64) -> Cut 
 /// not that of 0.0.
 pub(crate) fn between(low: f32, high: f32, offset: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "rounded back into the gap below")]
-    let at = (f64::from(low) + offset) as f32 + 0.0;
+    let at = (f64::from(low) + offset) as f32;
+    // By its bits: a compiler may take it that a sum which is not -0.0 is not rounded to it, and
+    // leave an addition of 0.0 out.
+    let at = if at.to_bits() == MINUS_ZERO { 0.0 } else { at };
     if at < high { at.max(low) } else { high.next_down().max(low) }
 }
 
@@ -55,6 +60,18 @@ mod tests {
             assert!(x <= cut.at && cut.at < above && !cut.point_is_left);
             let cut = cut_at(Bounds::of_point(&[above]), &[x], offset);
             assert!(x <= cut.at && cut.at < above && cut.point_is_left);
+        }
+    }
+
+    #[test]
+    fn no_cut_is_minus_zero() {
+        let tiny = f32::from_bits(1);
+        for share in [0.1, 0.3, 0.45, 0.5, 0.55, 0.7] {
+            for (low, high) in [(-tiny, tiny), (-tiny, 0.0), (-1.0, tiny), (-2.0 * tiny, tiny)] {
+                let gap = f64::from(high) - f64::from(low);
+                let cut = cut_at(Bounds::of_point(&[high]), &[low], share * gap);
+                assert!(low <= cut.at && cut.at < high && cut.at.to_bits() != MINUS_ZERO);
+            }
         }
     }
 
