@@ -133,10 +133,10 @@ fn points(n_dims: usize, n_points: usize) -> Vec<Vec<f32>> {
 
 #[test]
 fn boxes_masses_and_lines_are_those_of_the_points() {
-    for n_dims in [1, 2, 9] {
+    for (n_dims, n_points) in [(1, 1500), (2, 1500), (9, 1500), (64, 400), (520, 200)] {
         for compact in [false, true] {
             let mut forest = settings(n_dims, 7, compact).build().expect("valid");
-            for (n, point) in points(n_dims, 1500).iter().enumerate() {
+            for (n, point) in points(n_dims, n_points).iter().enumerate() {
                 forest.update(point).expect("finite");
                 if n < 60 || n % 50 == 0 {
                     check_forest(&forest);
@@ -168,8 +168,8 @@ fn hash(mut forest: Forest, points: &[Vec<f32>], at_once: bool) -> u64 {
 
 #[test]
 fn every_level_gives_the_same_bits() {
-    for n_dims in [1, 3, 8, 10, 64] {
-        let points = points(n_dims, 600);
+    for (n_dims, n_points) in [(1, 600), (3, 600), (8, 600), (10, 600), (64, 600), (520, 150)] {
+        let points = points(n_dims, n_points);
         let forest = settings(n_dims, BATCH + 3, false).build().expect("valid");
         let hashes: Vec<u64> = Level::available()
             .flat_map(|level| [(level, false), (level, true)])

@@ -192,6 +192,10 @@ pub(crate) fn shrink(
     let mut has_changed = false;
     for block in open.blocks() {
         let changes = of_width!(point.len(), block, shrink_block(old, children, point, block, new));
+        if !changes && !open.are_tracked() {
+            // It stays open, so it is read from `new` all the same.
+            copy(new, old, block);
+        }
         open.close_unless(changes, block);
         has_changed |= changes;
     }
@@ -360,7 +364,7 @@ mod tests {
                 put_join(&mut joined, children[0], Part::of_box(&right));
                 assert_eq!(joined, rest);
                 let mut open = Open::all(length);
-                let mut new = whole.clone();
+                let mut new = vec![f32::NAN; 2 * length];
                 let changes = shrink(&whole, children, &points[3], &mut open, &mut new);
                 assert_eq!(changes, whole != rest);
                 let mut changed = whole;
