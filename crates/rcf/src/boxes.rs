@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use crate::kernel::{Kernel, fold_lanes, prefetch};
-use crate::packed::{self, Aligned, Open};
+use crate::packed::{self, ANY, Aligned, Open, is_long};
 use crate::points::grow_by_an_eighth;
 
 const LANES: usize = 8;
@@ -129,7 +129,6 @@ pub(crate) struct BoxStore {
     // Numbers of half a box.
     half_len: usize,
     numbers: Aligned,
-    // Boxes of one dimension have none: theirs cost a subtraction.
     range_sums: Vec<f64>,
     free: Vec<u32>,
 }
@@ -146,65 +145,53 @@ impl BoxStore {
         self.numbers.get(number as usize * length, length)
     }
 
-    /// A box of one dimension.
+    /// The same where the length of points is known to the compiler.
     #[inline(always)]
-    pub(crate) fn get_one(&self, number: u32) -> (f32, f32) {
-        let numbers = self.numbers.get(number as usize * 2, 2);
-        (numbers[0], numbers[1])
+    pub(crate) fn numbers_of<const LENGTH: usize>(&self, number: u32) -> &[f32] {
+        if LENGTH == ANY {
+            return self.numbers(number);
+        }
+        self.numbers.rows::<LENGTH>().as_chunks::<2>().0[number as usize].as_flattened()
+    }
+
+    #[inline(always)]
+    fn numbers_mut<const LENGTH: usize>(&mut self, number: u32) -> &mut [f32] {
+        if LENGTH == ANY {
+            let length = 2 * self.half_len;
+            return self.numbers.get_mut(number as usize * length, length);
+        }
+        let boxes = self.numbers.rows_mut::<LENGTH>().as_chunks_mut::<2>().0;
+        boxes[number as usize].as_flattened_mut()
     }
 
     #[inline(always)]
     pub(crate) fn range_sum(&self, number: u32) -> f64 {
-        if self.half_len == 1 {
-            Bounds::of(self.numbers(number)).range_sum()
-        } else {
-            self.range_sums[number as usize]
-        }
-    }
-
-    /// Asks for the open blocks of a box, and for its summed ranges.
-    #[inline(always)]
-    pub(crate) fn ask_for(&self, number: u32, open: Open) {
-        let numbers = self.numbers(number);
-        prefetch(&self.range_sums[number as usize]);
-        for block in open.blocks() {
-            prefetch(&numbers[block * 2 * packed::BLOCK]);
-        }
+        self.range_sums[number as usize]
     }
 
     /// Asks for all of a box.
     #[inline(always)]
-    pub(crate) fn ask_for_all(&self, number: u32) {
-        let numbers = self.numbers(number);
-        prefetch(&self.range_sums[number as usize]);
+    pub(crate) fn ask_for<const LENGTH: usize>(&self, number: u32) {
+        let numbers = self.numbers_of::<LENGTH>(number);
+        prefetch(self.range_sums.as_ptr().wrapping_add(number as usize));
         for at in (0..numbers.len()).step_by(packed::LINE) {
-            prefetch(&numbers[at]);
+            prefetch(numbers.as_ptr().wrapping_add(at));
         }
     }
 
     /// Keeps a box.
     #[inline(always)]
-    pub(crate) fn insert<K: Kernel>(&mut self, numbers: &[f32]) -> u32 {
+    pub(crate) fn insert<K: Kernel, const LENGTH: usize>(&mut self, numbers: &[f32]) -> u32 {
         if let Some(number) = self.free.pop() {
-            let length = 2 * self.half_len;
-            self.numbers.get_mut(number as usize * length, length).copy_from_slice(numbers);
-            self.sum_ranges::<K>(number);
+            self.numbers_mut::<LENGTH>(number).copy_from_slice(numbers);
+            self.range_sums[number as usize] = K::range_sum(numbers);
             return number;
         }
         self.numbers.extend(numbers);
-        if self.half_len > 1 {
-            grow_by_an_eighth(&mut self.range_sums, 1);
-            self.range_sums.push(K::range_sum(numbers));
-        }
-        u32::try_from(self.numbers.len() / (2 * self.half_len) - 1)
+        grow_by_an_eighth(&mut self.range_sums, 1);
+        self.range_sums.push(K::range_sum(numbers));
+        u32::try_from(self.range_sums.len() - 1)
             .expect("at most 1000 trees have at most 65 535 boxes each")
-    }
-
-    #[inline(always)]
-    fn sum_ranges<K: Kernel>(&mut self, number: u32) {
-        if self.half_len > 1 {
-            self.range_sums[number as usize] = K::range_sum(self.numbers(number));
-        }
     }
 
     pub(crate) fn remove(&mut self, number: u32) {
@@ -213,25 +200,43 @@ impl BoxStore {
 
     /// Makes a box hold a point; says whether it did already.
     #[inline(always)]
-    pub(crate) fn hold<K: Kernel>(&mut self, number: u32, point: &[f32], open: &mut Open) -> bool {
-        let length = 2 * self.half_len;
-        let numbers = self.numbers.get_mut(number as usize * length, length);
-        let has_changed = packed::hold(numbers, point, open);
+    pub(crate) fn hold<K: Kernel, const LENGTH: usize>(
+        &mut self,
+        number: u32,
+        point: &[f32],
+        open: &mut Open,
+    ) -> bool {
+        let numbers = self.numbers_mut::<LENGTH>(number);
+        let has_changed = if is_long(point.len()) {
+            K::hold_where(numbers, point, open)
+        } else {
+            K::hold(numbers, point)
+        };
         if has_changed {
-            self.sum_ranges::<K>(number);
+            let range_sum = K::range_sum(numbers);
+            self.range_sums[number as usize] = range_sum;
         }
         !has_changed
     }
 
-    /// Replaces the open blocks of a box.
+    /// Replaces a box, where points are long its open blocks.
     #[inline(always)]
-    pub(crate) fn replace<K: Kernel>(&mut self, number: u32, numbers: &[f32], open: Open) {
-        let length = 2 * self.half_len;
-        let own = self.numbers.get_mut(number as usize * length, length);
-        for block in open.blocks() {
-            packed::copy(own, numbers, block);
+    pub(crate) fn replace<K: Kernel, const LENGTH: usize>(
+        &mut self,
+        number: u32,
+        numbers: &[f32],
+        open: Open,
+    ) {
+        let own = self.numbers_mut::<LENGTH>(number);
+        if is_long(own.len() / 2) {
+            for block in open.blocks() {
+                packed::copy(own, numbers, block);
+            }
+        } else {
+            own.copy_from_slice(numbers);
         }
-        self.sum_ranges::<K>(number);
+        let range_sum = K::range_sum(own);
+        self.range_sums[number as usize] = range_sum;
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
@@ -272,13 +277,13 @@ mod tests {
     #[test]
     fn the_store_reuses_boxes_and_keeps_their_ranges() {
         let mut store = BoxStore::new(4);
-        let first = store.insert::<Portable>(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
+        let first = store.insert::<Portable, ANY>(&[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
         assert_eq!(store.range_sum(first), 4.0);
-        let mut hold = |point| store.hold::<Portable>(first, point, &mut Open::all(4));
+        let mut hold = |point| store.hold::<Portable, ANY>(first, point, &mut Open::all(4));
         assert!(hold(&[0.5; 4]) && !hold(&[3.0; 4]));
         assert_eq!(store.range_sum(first), 12.0);
         store.remove(first);
-        assert_eq!(store.insert::<Portable>(&[0.0; 8]), first);
+        assert_eq!(store.insert::<Portable, ANY>(&[0.0; 8]), first);
         assert_eq!(store.range_sum(first), 0.0);
     }
 }

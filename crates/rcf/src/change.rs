@@ -4,15 +4,15 @@ use crate::ascend;
 use crate::cut::{Cut, cut_at};
 use crate::kernel::Kernel;
 use crate::layout::{Idx, Layout, Node, Ref};
-use crate::packed::{self, Open};
+use crate::packed::{Open, is_long, of_box, of_length};
 use crate::trees::{EMPTY, Link, NONE, Scratch, Trees, index, is_twin, number};
-use crate::walk::{self, equals, link};
+use crate::walk::link;
 
 impl<L: Layout> Trees<L> {
     /// Makes a point the entry `entry` of a tree. `found` is the leaf that the cuts lead it to,
     /// [`EMPTY`] in a tree without any; `stored` is its slot, once it has one.
     #[inline(always)]
-    pub(crate) fn insert<K: Kernel, const ONE: bool>(
+    pub(crate) fn insert<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         entry: u32,
@@ -21,6 +21,7 @@ impl<L: Layout> Trees<L> {
         stored: &mut Option<u32>,
         scratch: &mut Scratch<'_>,
     ) {
+        let point = of_length::<LENGTH>(point);
         let own = tree * self.room + entry as usize;
         let leaf = entry | L::LEAF;
         if found == EMPTY {
@@ -29,12 +30,12 @@ impl<L: Layout> Trees<L> {
             return;
         }
         let place = self.place(tree, found);
-        if equals::<ONE>(self.points.get(self.slots[place].get()), point) {
+        if K::equals(self.points.get_of::<LENGTH>(self.slots[place].get()), point) {
             self.masses[place] = L::Idx::new(self.masses[place].get() + 1);
             self.parents[own] = L::Idx::new(L::Idx::TWIN | (found & !L::LEAF));
             return;
         }
-        let (below, cut) = self.choose_cut::<K, ONE>(tree, found, point, scratch);
+        let (below, cut) = self.choose_cut::<K, LENGTH>(tree, found, point, scratch);
         let parent = self.parent_of(tree, below);
         let children = if cut.point_is_left { [leaf, below] } else { [below, leaf] };
         let node = self.new_node(tree, L::Node::new(cut.at, cut.dim, children));
@@ -47,15 +48,15 @@ impl<L: Layout> Trees<L> {
         } else {
             self.replace_child(tree, parent, below, node);
         }
-        self.keep_box::<K>(tree, node, scratch);
-        self.grow::<K>(tree, parent, point, scratch);
+        self.keep_box::<K, LENGTH>(tree, node, scratch);
+        self.grow::<K, LENGTH>(tree, parent, point, scratch);
     }
 
     /// The topmost cut that parts a point from a subtree, among one random cut for every box on the
     /// point's way that it lies outside of. Boxes further up hold the point, and so no cut of theirs
     /// can part them.
     #[inline(always)]
-    fn choose_cut<K: Kernel, const ONE: bool>(
+    fn choose_cut<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         found: Ref,
@@ -63,21 +64,20 @@ impl<L: Layout> Trees<L> {
         scratch: &mut Scratch<'_>,
     ) -> (Ref, Cut) {
         let mut random = self.heads[tree].random.clone();
+        let slot = self.slots[self.place(tree, found)].get();
         // A leaf's box is a point: every cut of the two parts them.
-        let leaf_excess = K::distance(self.leaf_point(tree, found), point);
+        let leaf_excess = K::distance(self.points.get_of::<LENGTH>(slot), point);
         let mut chosen = (found, random.open01() * leaf_excess);
         let mut open = Open::all(point.len());
         let mut at = self.parent_of(tree, found);
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
             let bounds = index(bounds);
-            let (excess, range_sum) = if ONE {
-                walk::excess_and_range(self, tree, at, bounds, point, scratch.own)
-            } else {
-                let (base, node) = (tree * self.room, index(at));
-                let open = &mut open;
-                ascend::excess_and_range::<L, K>(self, base, node, bounds, point, open, scratch.own)
-            };
+            let (base, node) = (tree * self.room, index(at));
+            let (open, own) = (&mut open, &mut *scratch.own);
+            let (excess, range_sum) = ascend::excess_and_range::<L, K, LENGTH>(
+                self, base, node, bounds, point, open, own,
+            );
             if excess == 0.0 {
                 break;
             }
@@ -89,7 +89,7 @@ impl<L: Layout> Trees<L> {
         }
         self.heads[tree].random = random;
         let (below, offset) = chosen;
-        (below, cut_at(self.bounds(tree, below, scratch.own), point, offset))
+        (below, cut_at::<K>(self.part::<K, LENGTH>(tree, below, scratch.own), point, offset))
     }
 
     #[inline(always)]
@@ -139,7 +139,7 @@ impl<L: Layout> Trees<L> {
 
     /// Gives a node a box where it has enough leaves.
     #[inline(always)]
-    pub(crate) fn keep_box<K: Kernel>(
+    pub(crate) fn keep_box<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         node: Ref,
@@ -148,23 +148,30 @@ impl<L: Layout> Trees<L> {
         if self.boxless > 1 && self.has_at_most(tree, node, self.boxless) {
             return;
         }
-        self.span(tree, node, scratch);
+        self.span::<K, LENGTH>(tree, node, scratch);
         let place = tree * self.room + node as usize;
-        self.links[place].bounds = L::Idx::new(self.boxes.insert::<K>(scratch.own));
+        self.links[place].bounds =
+            L::Idx::new(self.boxes.insert::<K, LENGTH>(of_box::<LENGTH>(scratch.own)));
     }
 
     /// Puts the box of a node together from those of its children.
     #[inline(always)]
-    fn span(&self, tree: usize, node: Ref, scratch: &mut Scratch<'_>) {
+    fn span<K: Kernel, const LENGTH: usize>(
+        &self,
+        tree: usize,
+        node: Ref,
+        scratch: &mut Scratch<'_>,
+    ) {
         let children = self.nodes[self.place(tree, node)];
         let (left, right) = (children.child(false), children.child(true));
-        let left = self.part(tree, left, scratch.left);
-        packed::put_join(scratch.own, left, self.part(tree, right, scratch.right));
+        let left = self.part::<K, LENGTH>(tree, left, scratch.left);
+        let right = self.part::<K, LENGTH>(tree, right, scratch.right);
+        K::join(of_box::<LENGTH>(scratch.own), left, right);
     }
 
     /// Grows the boxes from a node up until one holds the point already.
     #[inline(always)]
-    fn grow<K: Kernel>(
+    fn grow<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         mut at: u32,
@@ -175,8 +182,8 @@ impl<L: Layout> Trees<L> {
         while at != NONE {
             let (parent, bounds) = link(self, tree, at);
             if bounds == NONE {
-                self.keep_box::<K>(tree, at, scratch);
-            } else if self.boxes.hold::<K>(bounds, point, &mut open) {
+                self.keep_box::<K, LENGTH>(tree, at, scratch);
+            } else if self.boxes.hold::<K, LENGTH>(bounds, point, &mut open) {
                 return;
             }
             at = parent;
@@ -185,7 +192,7 @@ impl<L: Layout> Trees<L> {
 
     /// Takes an entry out of a tree.
     #[inline(always)]
-    pub(crate) fn remove<K: Kernel, const ONE: bool>(
+    pub(crate) fn remove<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         entry: u32,
@@ -223,7 +230,7 @@ impl<L: Layout> Trees<L> {
             head.root = sibling;
         } else {
             self.replace_child(tree, grandparent, parent, sibling);
-            self.shrink::<K>(tree, grandparent, slot, scratch);
+            self.shrink::<K, LENGTH>(tree, grandparent, slot, scratch);
         }
         self.points.release(slot);
     }
@@ -263,7 +270,7 @@ impl<L: Layout> Trees<L> {
     /// Shrinks the boxes from a node up, without a point that was inside, until one stays as it
     /// was.
     #[inline(always)]
-    fn shrink<K: Kernel>(
+    fn shrink<K: Kernel, const LENGTH: usize>(
         &mut self,
         tree: usize,
         mut at: u32,
@@ -281,13 +288,20 @@ impl<L: Layout> Trees<L> {
                     self.links[tree * self.room + at as usize].bounds = L::Idx::NONE;
                 } else {
                     let node = self.nodes[self.place(tree, at)];
-                    let left = self.part(tree, node.child(false), scratch.left);
-                    let children = [left, self.part(tree, node.child(true), scratch.right)];
-                    let (old, point) = (self.boxes.numbers(bounds), self.points.get(slot));
-                    if !packed::shrink(old, children, point, &mut open, scratch.own) {
+                    let left = self.part::<K, LENGTH>(tree, node.child(false), scratch.left);
+                    let right = self.part::<K, LENGTH>(tree, node.child(true), scratch.right);
+                    let old = self.boxes.numbers_of::<LENGTH>(bounds);
+                    let point = self.points.get_of::<LENGTH>(slot);
+                    let new = of_box::<LENGTH>(scratch.own);
+                    let changes = if is_long(point.len()) {
+                        K::shrink_where(old, [left, right], point, &mut open, new)
+                    } else {
+                        K::shrink(old, [left, right], point, new)
+                    };
+                    if !changes {
                         return;
                     }
-                    self.boxes.replace::<K>(bounds, scratch.own, open);
+                    self.boxes.replace::<K, LENGTH>(bounds, new, open);
                 }
             }
             at = parent;

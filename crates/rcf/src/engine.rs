@@ -5,12 +5,13 @@ use alloc::vec::Vec;
 use crate::ForestSettings;
 use crate::ascend;
 #[cfg(target_arch = "x86_64")]
-use crate::kernel::Avx2;
+use crate::kernel::X86;
 use crate::kernel::{Kernel, Portable};
 use crate::layout::{Large, Layout, Small};
 use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
+use crate::packed::{ANY, of_length};
 use crate::sampler::{
     Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
@@ -18,7 +19,7 @@ use crate::sampler::{
 use crate::scan::Scan;
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Scratch, Trees};
-use crate::walk::{self, BATCH, Found, descend, keys_of, ref_of, tree_of};
+use crate::walk::{self, BATCH, descend, keys_of, ref_of, tree_of};
 
 /// Trees in one of the two packings.
 #[derive(Clone, Debug)]
@@ -59,93 +60,113 @@ pub(crate) trait Work {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
 fn run_avx2<W: Work>(work: W) -> W::Result {
-    work.run::<Avx2>()
+    work.run::<X86<false>>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt,avx512f,avx512vl,avx512dq")]
+fn run_avx512<W: Work>(work: W) -> W::Result {
+    work.run::<X86<true>>()
 }
 
 /// Does a piece of work as it was compiled for a level.
 pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
+    #[expect(unsafe_code, reason = "the loops over dimensions take half the time")]
     match level {
         Level::Portable => work.run::<Portable>(),
+        // SAFETY: the level is among `Level::available`, which has asked the processor.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => {
-            #[expect(unsafe_code, reason = "the loops over dimensions take half the time")]
-            // SAFETY: the level is among `Level::available`, which has asked the processor.
-            unsafe {
-                run_avx2(work)
-            }
-        }
+        Level::Avx2 => unsafe { run_avx2(work) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { run_avx512(work) },
     }
+}
+
+/// Calls an expression with the length of points that a forest is compiled for, where it is.
+macro_rules! with_length {
+    ($length:expr, $LENGTH:ident => $result:expr) => {
+        match $length {
+            4 => with_length!(4, $LENGTH, $result),
+            8 => with_length!(8, $LENGTH, $result),
+            12 => with_length!(12, $LENGTH, $result),
+            16 => with_length!(16, $LENGTH, $result),
+            32 => with_length!(32, $LENGTH, $result),
+            64 => with_length!(64, $LENGTH, $result),
+            _ => with_length!(ANY, $LENGTH, $result),
+        }
+    };
+    ($length:expr, $LENGTH:ident, $result:expr) => {{
+        const $LENGTH: usize = $length;
+        $result
+    }};
 }
 
 /// Room for a box beside short points.
 const SHORT: usize = 256;
 
-struct Score<'a, L: Layout, const ONE: bool> {
+struct ScoreLine<'a, L: Layout> {
+    trees: &'a Trees<L>,
+    tables: &'a Tables,
+    x: f32,
+}
+
+impl<L: Layout> Work for ScoreLine<'_, L> {
+    type Result = f64;
+
+    #[inline(always)]
+    fn run<K: Kernel + Scan>(self) -> f64 {
+        line_walk::score_all::<L, K>(self.trees, self.tables, self.x)
+    }
+}
+
+struct Score<'a, L: Layout, const LENGTH: usize> {
     trees: &'a Trees<L>,
     tables: &'a Tables,
     point: &'a [f32],
 }
 
-impl<L: Layout, const ONE: bool> Work for Score<'_, L, ONE> {
+impl<L: Layout, const LENGTH: usize> Work for Score<'_, L, LENGTH> {
     type Result = f64;
 
     #[inline(always)]
     fn run<K: Kernel + Scan>(self) -> f64 {
-        let Self { trees, tables, point } = self;
-        if ONE && trees.lines.are_kept() {
-            return line_walk::score_all::<L, K>(trees, tables, point[0]);
-        }
-        let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
-        let keys = keys_of(point, &mut short, &mut long);
-        let needed = if trees.boxless == 1 { 0 } else { 2 * point.len() };
+        let needed = if self.trees.boxless <= 2 { 0 } else { 2 * self.point.len() };
         if needed <= SHORT {
-            score_all::<L, K, ONE>(trees, tables, point, keys, &mut [0.0; SHORT][..needed])
+            self.score_all::<K>(&mut [0.0; SHORT][..needed])
         } else {
-            score_all::<L, K, ONE>(trees, tables, point, keys, &mut vec![0.0; needed])
+            self.score_all::<K>(&mut vec![0.0; needed])
         }
     }
 }
 
-#[inline(always)]
-fn score_all<L: Layout, K: Kernel, const ONE: bool>(
-    trees: &Trees<L>,
-    tables: &Tables,
-    point: &[f32],
-    keys: &[i32],
-    scratch: &mut [f32],
-) -> f64 {
-    let mut sum = 0.0;
-    let n_trees = trees.heads.len();
-    for start in (0..n_trees).step_by(BATCH) {
-        let batch = start..(start + BATCH).min(n_trees);
-        let found = descend::<L, ONE>(trees, batch, keys);
-        sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch);
-    }
-    sum
-}
-
-#[inline(always)]
-fn score_found<L: Layout, K: Kernel, const ONE: bool>(
-    trees: &Trees<L>,
-    tables: &Tables,
-    found: &Found,
-    point: &[f32],
-    scratch: &mut [f32],
-) -> f64 {
-    if ONE {
-        walk::score(trees, tables, found, point, scratch)
-    } else {
-        ascend::score::<L, K>(trees, tables, found, point, scratch)
+impl<L: Layout, const LENGTH: usize> Score<'_, L, LENGTH> {
+    #[inline(always)]
+    fn score_all<K: Kernel>(&self, scratch: &mut [f32]) -> f64 {
+        let Self { trees, tables, point } = *self;
+        let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
+        let keys = keys_of(of_length::<LENGTH>(point), &mut short, &mut long);
+        let n_trees = trees.heads.len();
+        let mut sum = 0.0;
+        for start in (0..n_trees).step_by(BATCH) {
+            let found = descend(trees, start..(start + BATCH).min(n_trees), keys);
+            sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch);
+        }
+        sum
     }
 }
 
 /// The summed scores of a padded point.
 pub(crate) fn score_point(level: Level, trees: &AnyTrees, tables: &Tables, point: &[f32]) -> f64 {
-    with_trees!(trees, trees => if point.len() == 1 {
-        run(level, Score::<_, true> { trees, tables, point })
-    } else {
-        run(level, Score::<_, false> { trees, tables, point })
-    })
+    if let [x] = *point {
+        return with_trees!(trees, trees => run(level, ScoreLine { trees, tables, x }));
+    }
+    match trees {
+        AnyTrees::Small(trees) => with_length!(point.len(), LENGTH => {
+            run(level, Score::<_, LENGTH> { trees, tables, point })
+        }),
+        AnyTrees::Large(trees) => run(level, Score::<_, ANY> { trees, tables, point }),
+    }
 }
 
 /// The present, and how samples go on from it.
@@ -155,7 +176,50 @@ pub(crate) struct Present<'a> {
     pub(crate) n_accepted: &'a mut u64,
 }
 
-struct Learn<'a, L: Layout, const ONE: bool> {
+/// Moves on to the next point, for which there is room then.
+#[inline(always)]
+fn tick<L: Layout, K: Kernel + Scan>(trees: &mut Trees<L>, present: &mut Present<'_>) {
+    let Present { policy, clock, .. } = present;
+    if let Some(factor) = clock.tick(policy) {
+        for (weights, head) in
+            trees.weights.chunks_exact_mut(trees.room.max(1)).zip(&mut trees.heads)
+        {
+            rebase(weights, factor);
+            if head.n_entries == policy.sample_size {
+                // Rounding may have made equals of the largest.
+                head.largest = largest(weights);
+            }
+        }
+        if trees.lines.are_kept() {
+            line_change::rebase::<L, K>(trees);
+        }
+    }
+    if trees.n_full < trees.heads.len() {
+        let most = trees.heads.iter().map(|head| head.n_entries).max().unwrap_or(0);
+        let wanted = (most + 1).min(policy.sample_size) as usize;
+        trees.make_room(wanted, policy.sample_size as usize);
+    }
+}
+
+struct LearnLine<'a, L: Layout> {
+    trees: &'a mut Trees<L>,
+    present: Present<'a>,
+    // Where the number is to be scored first.
+    tables: Option<&'a Tables>,
+    x: f32,
+}
+
+impl<L: Layout> Work for LearnLine<'_, L> {
+    type Result = f64;
+
+    #[inline(always)]
+    fn run<K: Kernel + Scan>(mut self) -> f64 {
+        tick::<L, K>(self.trees, &mut self.present);
+        line_change::learn::<L, K>(self.trees, &mut self.present, self.tables, self.x)
+    }
+}
+
+struct Learn<'a, L: Layout, const LENGTH: usize> {
     trees: &'a mut Trees<L>,
     present: Present<'a>,
     // Where the point is to be scored first.
@@ -164,29 +228,15 @@ struct Learn<'a, L: Layout, const ONE: bool> {
     scratch: &'a mut [f32],
 }
 
-impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
+impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
     type Result = f64;
 
     #[inline(always)]
     fn run<K: Kernel + Scan>(self) -> f64 {
         let Self { trees, mut present, tables, point, scratch } = self;
-        let Present { policy, clock, .. } = &mut present;
-        if let Some(factor) = clock.tick(policy) {
-            let samples = trees.weights.chunks_exact_mut(trees.room.max(1));
-            samples.for_each(|weights| rebase(weights, factor));
-            if ONE && trees.lines.are_kept() {
-                line_change::rebase::<L, K>(trees);
-            }
-        }
+        let point = of_length::<LENGTH>(point);
+        tick::<L, K>(trees, &mut present);
         let n_trees = trees.heads.len();
-        if trees.n_full < n_trees {
-            let most = trees.heads.iter().map(|head| head.n_entries).max().unwrap_or(0);
-            let wanted = (most + 1).min(policy.sample_size) as usize;
-            trees.make_room(wanted, policy.sample_size as usize);
-        }
-        if ONE && trees.lines.are_kept() {
-            return line_change::learn::<L, K>(trees, &mut present, tables, point[0]);
-        }
         let Present { policy, clock, n_accepted } = present;
         let (mut short, mut long) = ([0; walk::SHORT], Vec::new());
         let keys = keys_of(point, &mut short, &mut long);
@@ -197,8 +247,8 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             let end = (start + BATCH).min(n_trees);
             let mut scored = None;
             if let Some(tables) = tables {
-                let found = descend::<L, ONE>(trees, start..end, keys);
-                sum += score_found::<L, K, ONE>(trees, tables, &found, point, scratch.own);
+                let found = descend(trees, start..end, keys);
+                sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch.own);
                 scored = Some(found);
             }
             let mut takers = [0_usize; BATCH];
@@ -208,14 +258,14 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
                 n_takers += usize::from(trees.next[tree] <= clock.n_points);
             }
             let takers = &takers[..n_takers];
-            if !ONE {
-                for tree in takers {
-                    ascend::ask_for_way_out(trees, *tree);
-                }
+            for tree in takers {
+                ascend::ask_for_way_out::<L, LENGTH>(trees, *tree);
             }
             let mut entries = [NO_ENTRY; BATCH];
             for tree in takers {
-                if let Some(entry) = admit::<L, K, ONE>(trees, *tree, policy, clock, &mut scratch) {
+                if let Some(entry) =
+                    admit::<L, K, LENGTH>(trees, *tree, policy, clock, &mut scratch)
+                {
                     entries[tree - start] = entry;
                     *n_accepted += 1;
                 }
@@ -224,13 +274,13 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
             // Where the point was scored, it is known where it goes, but for the trees whose leaf
             // of it has just left.
             let known = scored.is_some();
-            let found = scored.unwrap_or_else(|| descend::<L, ONE>(trees, admitted.clone(), keys));
+            let found = scored.unwrap_or_else(|| descend(trees, admitted.clone(), keys));
             let mut leaves = [EMPTY; BATCH];
             for lane in 0..found.n {
                 let at = found.leaves[lane];
                 leaves[tree_of(at) - start] = ref_of(at);
-                if !ONE && !known {
-                    ascend::ask_for_way_up(trees, tree_of(at), ref_of(at));
+                if !known {
+                    ascend::ask_for_way_up::<L, LENGTH>(trees, tree_of(at), ref_of(at));
                 }
             }
             for tree in admitted {
@@ -240,7 +290,7 @@ impl<L: Layout, const ONE: bool> Work for Learn<'_, L, ONE> {
                     let is_empty = trees.heads[tree].root == EMPTY;
                     leaf = if is_empty { EMPTY } else { trees.descend(tree, point) };
                 }
-                trees.insert::<K, ONE>(tree, entry, leaf, point, &mut stored, &mut scratch);
+                trees.insert::<K, LENGTH>(tree, entry, leaf, point, &mut stored, &mut scratch);
                 draw_next(trees, tree, policy, clock);
             }
         }
@@ -253,7 +303,7 @@ const NO_ENTRY: u32 = u32::MAX;
 /// Offers the present point to a sample whose turn it is. Where it is taken, its weight is set and
 /// the entry that it takes is free; its place in the tree is still to be found.
 #[inline(always)]
-fn admit<L: Layout, K: Kernel, const ONE: bool>(
+fn admit<L: Layout, K: Kernel, const LENGTH: usize>(
     trees: &mut Trees<L>,
     tree: usize,
     policy: &Policy,
@@ -267,7 +317,7 @@ fn admit<L: Layout, K: Kernel, const ONE: bool>(
         let weight = &mut trees.weights[base + entry as usize];
         let threshold = clock.threshold(*weight);
         *weight = clock.weight(exponential_below(threshold, &mut head.random)).min(*weight);
-        trees.remove::<K, ONE>(tree, entry, scratch);
+        trees.remove::<K, LENGTH>(tree, entry, scratch);
         return Some(entry);
     }
     let weight = clock.weight(exponential(&mut head.random));
@@ -283,7 +333,7 @@ fn admit<L: Layout, K: Kernel, const ONE: bool>(
         return None;
     }
     trees.weights[base + entry as usize] = weight;
-    trees.remove::<K, ONE>(tree, entry, scratch);
+    trees.remove::<K, LENGTH>(tree, entry, scratch);
     Some(entry)
 }
 
@@ -314,9 +364,15 @@ pub(crate) fn learn(
     point: &[f32],
     scratch: &mut [f32],
 ) -> f64 {
-    with_trees!(trees, trees => if point.len() == 1 {
-        run(level, Learn::<_, true> { trees, present, tables, point, scratch })
-    } else {
-        run(level, Learn::<_, false> { trees, present, tables, point, scratch })
-    })
+    if let [x] = *point {
+        return with_trees!(trees, trees => run(level, LearnLine { trees, present, tables, x }));
+    }
+    match trees {
+        AnyTrees::Small(trees) => with_length!(point.len(), LENGTH => {
+            run(level, Learn::<_, LENGTH> { trees, present, tables, point, scratch })
+        }),
+        AnyTrees::Large(trees) => {
+            run(level, Learn::<_, ANY> { trees, present, tables, point, scratch })
+        }
+    }
 }

@@ -145,6 +145,8 @@ fn samples_are_those_of_a_weight_for_every_point() {
         case(32, 0.1 / 32.0, 0.125, 60),
         case(32, 0.02, 0.0, 40),
         case(32, 0.0, 0.5, 100),
+        // A decay that a sum with 1 would lose.
+        case(32, 1e-18, 1.0, 300),
         // Weights over more than the range of f32.
         case(100, 1.0, 1.0, 450),
         case(130, 0.7, 0.125, 600),

@@ -11,33 +11,27 @@ pub(crate) enum Level {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Level {
     /// The levels that this machine has, the best last.
     pub(crate) fn available() -> impl Iterator<Item = Self> {
-        #[cfg(all(target_arch = "x86_64", feature = "std"))]
+        #[cfg(target_arch = "x86_64")]
         let more = {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("popcnt")
-                && is_x86_feature_detected!("lzcnt");
-            avx2.then_some(Self::Avx2)
+            // Without `std` nobody can be asked: what it is compiled for is there.
+            #[cfg(feature = "std")]
+            macro_rules! has { ($($name:tt),*) => { $(is_x86_feature_detected!($name))&&* } }
+            #[cfg(not(feature = "std"))]
+            macro_rules! has { ($($name:tt),*) => { cfg!(all($(target_feature = $name),*)) } }
+            let avx2 = has!("avx2", "bmi1", "bmi2", "popcnt", "lzcnt");
+            let avx512 = avx2 && has!("avx512f", "avx512vl", "avx512dq");
+            [avx2.then_some(Self::Avx2), avx512.then_some(Self::Avx512)]
         };
-        // Without `std` nobody can be asked: what it is compiled for is there.
-        #[cfg(all(target_arch = "x86_64", not(feature = "std")))]
-        let more = cfg!(all(
-            target_feature = "avx2",
-            target_feature = "bmi1",
-            target_feature = "bmi2",
-            target_feature = "popcnt",
-            target_feature = "lzcnt"
-        ))
-        .then_some(Self::Avx2);
         #[cfg(not(target_arch = "x86_64"))]
-        let more = None;
-        core::iter::once(Self::Portable).chain(more)
+        let more = [None];
+        core::iter::once(Self::Portable).chain(more.into_iter().flatten())
     }
 
     pub(crate) fn best() -> Self {

@@ -15,6 +15,31 @@ use crate::boxes::{Bounds, higher, lower};
 /// Dimensions of a block.
 pub(crate) const BLOCK: usize = 8;
 
+/// Of the length of a point, where the compiler does not know it. (Points of one number never come
+/// to where it is asked.)
+pub(crate) const ANY: usize = 1;
+
+/// Points from this length on leave blocks out; below, that costs more than it saves.
+const LONG: usize = 32;
+
+/// Whether blocks are left out for points of a length.
+#[inline(always)]
+pub(crate) fn is_long(point_len: usize) -> bool {
+    point_len >= LONG
+}
+
+/// A point, with its length if that is known to the compiler.
+#[inline(always)]
+pub(crate) fn of_length<const LENGTH: usize>(numbers: &[f32]) -> &[f32] {
+    if LENGTH == ANY { numbers } else { &numbers[..LENGTH] }
+}
+
+/// Room for a box, with its length if that is known to the compiler.
+#[inline(always)]
+pub(crate) fn of_box<const LENGTH: usize>(numbers: &mut [f32]) -> &mut [f32] {
+    if LENGTH == ANY { numbers } else { &mut numbers[..2 * LENGTH] }
+}
+
 /// The blocks that still matter on a way up; all of them where there are more than 64.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Open {
@@ -93,10 +118,19 @@ impl<'a> Part<'a> {
 
     /// The lowest and the highest coordinates of a block of `W` dimensions.
     #[inline(always)]
-    fn block<const W: usize>(&self, block: usize) -> (&'a [f32; W], &'a [f32; W]) {
+    pub(crate) fn block<const W: usize>(&self, block: usize) -> (&'a [f32; W], &'a [f32; W]) {
         let at = block * BLOCK * (1 + self.is_box);
         let above = at + W * self.is_box;
         (array(&self.numbers[at..at + W]), array(&self.numbers[above..above + W]))
+    }
+
+    /// The lowest and the highest coordinate in a dimension, given how many there are.
+    #[inline(always)]
+    pub(crate) fn range(&self, dim: usize, length: usize) -> (f32, f32) {
+        let (block, lane) = (dim / BLOCK, dim % BLOCK);
+        let at = block * BLOCK * (1 + self.is_box) + lane;
+        let width = (length - block * BLOCK).min(BLOCK);
+        (self.numbers[at], self.numbers[at + width * self.is_box])
     }
 }
 
@@ -129,6 +163,7 @@ macro_rules! of_width {
 
 /// Packs the box of a point.
 #[inline(always)]
+#[cfg(test)]
 pub(crate) fn put_point(numbers: &mut [f32], point: &[f32]) {
     put_join(numbers, Part::of_point(point), Part::of_point(point));
 }
@@ -210,16 +245,10 @@ fn shrink_block<const W: usize>(
     block: usize,
     new: &mut [f32],
 ) -> bool {
-    let x = array::<W>(&point[block * BLOCK..][..W]);
-    let (min, max) = Part::of_box(old).block::<W>(block);
-    // A point strictly inside holds no face; where a box has no extent, all its points do.
-    let mut is_touched = false;
-    for lane in 0..W {
-        is_touched |= ((x[lane] <= min[lane]) | (x[lane] >= max[lane])) & (min[lane] < max[lane]);
-    }
-    if !is_touched {
+    if !touches_block::<W>(old, point, block) {
         return false;
     }
+    let (min, max) = Part::of_box(old).block::<W>(block);
     let (left, right) = (left.block::<W>(block), right.block::<W>(block));
     let new = halves::<W>(new, block);
     let mut has_changed = false;
@@ -230,6 +259,37 @@ fn shrink_block<const W: usize>(
         (new.0[lane], new.1[lane]) = (lowest, highest);
     }
     has_changed
+}
+
+/// Whether a point of a packed box holds one of its faces. Where the box has no extent, all its
+/// points do, and none counts.
+pub(crate) fn touches(numbers: &[f32], point: &[f32]) -> bool {
+    let mut blocks = 0..point.len().div_ceil(BLOCK);
+    blocks.any(|block| of_width!(point.len(), block, touches_block(numbers, point, block)))
+}
+
+#[inline(always)]
+fn touches_block<const W: usize>(numbers: &[f32], point: &[f32], block: usize) -> bool {
+    let x = array::<W>(&point[block * BLOCK..][..W]);
+    let (min, max) = Part::of_box(numbers).block::<W>(block);
+    let mut is_touched = false;
+    for lane in 0..W {
+        is_touched |= ((x[lane] <= min[lane]) | (x[lane] >= max[lane])) & (min[lane] < max[lane]);
+    }
+    is_touched
+}
+
+/// A bit for each dimension of a block: whether a point lies outside.
+pub(crate) fn outside(bounds: Part<'_>, point: &[f32], block: usize) -> u32 {
+    of_width!(point.len(), block, outside_block(bounds, point, block))
+}
+
+#[inline(always)]
+fn outside_block<const W: usize>(bounds: Part<'_>, point: &[f32], block: usize) -> u32 {
+    let x = array::<W>(&point[block * BLOCK..][..W]);
+    let (min, max) = bounds.block::<W>(block);
+    let bit = |lane: usize| u32::from((x[lane] < min[lane]) | (x[lane] > max[lane])) << lane;
+    (0..W).map(bit).fold(0, |all, bit| all | bit)
 }
 
 /// Copies a block of a packed box.
@@ -286,6 +346,17 @@ impl Aligned {
     #[inline(always)]
     pub(crate) fn get_mut(&mut self, at: usize, length: usize) -> &mut [f32] {
         &mut self.numbers[self.skipped + at..][..length]
+    }
+
+    /// The lists of `N` numbers that these are.
+    #[inline(always)]
+    pub(crate) fn rows<const N: usize>(&self) -> &[[f32; N]] {
+        self.numbers[self.skipped..].as_chunks().0
+    }
+
+    #[inline(always)]
+    pub(crate) fn rows_mut<const N: usize>(&mut self) -> &mut [[f32; N]] {
+        self.numbers[self.skipped..].as_chunks_mut().0
     }
 
     /// Adds numbers, and where there is no room for them, room for an eighth beyond.

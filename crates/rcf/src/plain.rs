@@ -7,6 +7,7 @@ use crate::engine::{AnyTrees, with_trees};
 use crate::kernel::Portable;
 use crate::layout::key;
 use crate::line_change;
+use crate::packed::ANY;
 use crate::random::Random;
 use crate::rebuild::Part;
 use crate::trees::{EMPTY, Scratch};
@@ -106,11 +107,7 @@ pub(crate) fn insert_everywhere(forest: &mut Forest, point: &[f32]) {
             let is_empty = trees.heads[tree].root == EMPTY;
             let leaf = if is_empty { EMPTY } else { trees.descend(tree, &padded) };
             let scratch = &mut Scratch::of(&mut scratch);
-            if padded.len() == 1 {
-                trees.insert::<Portable, true>(tree, entry, leaf, &padded, &mut stored, scratch);
-            } else {
-                trees.insert::<Portable, false>(tree, entry, leaf, &padded, &mut stored, scratch);
-            }
+            trees.insert::<Portable, ANY>(tree, entry, leaf, &padded, &mut stored, scratch);
         }
     });
 }
@@ -118,7 +115,6 @@ pub(crate) fn insert_everywhere(forest: &mut Forest, point: &[f32]) {
 /// Takes the last entry out of every tree, whatever the samplers say.
 pub(crate) fn remove_everywhere(forest: &mut Forest) {
     let point_len = forest.settings.point_len();
-    let one = point_len == 1;
     let mut scratch = vec![0.0; 6 * crate::points::padded(point_len)];
     with_trees!(forest.trees.spread_mut(), trees => {
         for tree in 0..trees.heads.len() {
@@ -127,10 +123,8 @@ pub(crate) fn remove_everywhere(forest: &mut Forest) {
             if trees.lines.are_kept() {
                 let hole = line_change::remove::<_, Portable>(trees, tree, entry);
                 trees.lines.close(tree, hole);
-            } else if one {
-                trees.remove::<Portable, true>(tree, entry, scratch);
             } else {
-                trees.remove::<Portable, false>(tree, entry, scratch);
+                trees.remove::<Portable, ANY>(tree, entry, scratch);
             }
             trees.heads[tree].n_entries -= 1;
         }

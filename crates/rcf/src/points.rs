@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::kernel::prefetch;
-use crate::packed::{Aligned, LINE};
+use crate::packed::{ANY, Aligned, LINE};
 
 /// How many numbers a stored point or half a box has: short ones as they are, longer ones filled
 /// with zeros to whole blocks of four, so that sums over them have no rest.
@@ -63,6 +63,16 @@ impl PointStore {
     #[inline(always)]
     pub(crate) fn get(&self, slot: u32) -> &[f32] {
         self.coordinates.get(slot as usize * self.padded_len, self.padded_len)
+    }
+
+    /// The same where the length is known to the compiler.
+    #[inline(always)]
+    pub(crate) fn get_of<const LENGTH: usize>(&self, slot: u32) -> &[f32] {
+        if LENGTH == ANY {
+            self.get(slot)
+        } else {
+            &self.coordinates.rows::<LENGTH>()[slot as usize]
+        }
     }
 
     /// Asks for a point.

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::kernel::Portable;
 use crate::layout::{Idx, Layout, Node, Ref, key};
+use crate::packed::ANY;
 use crate::sampler::largest;
 use crate::trees::{EMPTY, NONE, Scratch, Trees, index, is_twin};
 
@@ -124,7 +125,7 @@ impl<L: Layout> Trees<L> {
         for at in (0..self.heads[tree].n_nodes).rev() {
             let place = self.place(tree, at);
             self.links[place].bounds = index(NONE);
-            self.keep_box::<Portable>(tree, at, scratch);
+            self.keep_box::<Portable, ANY>(tree, at, scratch);
             let node = self.nodes[place];
             let dim = node.dim() as usize;
             let highest_left = self.bounds(tree, node.child(false), scratch.left).max[dim];

@@ -175,9 +175,11 @@ pub(crate) fn points_to_pass(policy: &Policy, threshold: f64, random: &mut Rando
     // The thresholds of the coming points: c r, c r^2, c r^3, .. with r = e^decay. The one that
     // uses up the budget enters: c r + .. + c r^n = c r (r^n - 1) / (r - 1).
     let first = threshold * policy.growth;
-    let n_points = if policy.rate > 0.0 {
-        ln(1.0 + budget * policy.growth_less_1 / first) / policy.rate
+    let growth = budget * policy.growth_less_1 / first;
+    let n_points = if growth > 1e-8 {
+        ln(1.0 + growth) / policy.rate
     } else {
+        // Hardly any decay on the way: `1 + growth` would lose it.
         budget / first
     };
     // Beyond 2^61 points no stream comes back.

@@ -49,9 +49,9 @@ mod x86_64 {
     };
 
     use super::{Scan, WIDTH};
-    use crate::kernel::Avx2;
+    use crate::kernel::X86;
 
-    impl Scan for Avx2 {
+    impl<const WIDE: bool> Scan for X86<WIDE> {
         #[inline(always)]
         fn below(depths: &[u16; WIDTH], limit: u16) -> u32 {
             #[expect(unsafe_code, reason = "a third of the time of one dimension")]
@@ -208,7 +208,7 @@ mod tests {
         compares::<Portable>();
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
-            compares::<crate::kernel::Avx2>();
+            compares::<crate::kernel::X86<false>>();
         }
     }
 
@@ -217,7 +217,7 @@ mod tests {
         finds::<Portable>();
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
-            finds::<crate::kernel::Avx2>();
+            finds::<crate::kernel::X86<false>>();
         }
     }
 }

@@ -81,7 +81,7 @@ impl ForestSettings {
     pub(crate) fn boxless(&self) -> u32 {
         // A long box is fetched from farther away than two points, which other trees use too.
         match (self.compact, self.point_len()) {
-            (false, ..8) => 1,
+            (_, 1) | (false, ..8) => 1,
             (false, 8..) => 2,
             (true, ..4) => crate::trees::MOST_BOXLESS,
             (true, 4..) => 8,

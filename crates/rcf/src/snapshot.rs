@@ -119,13 +119,14 @@ fn read_present(
     forest: &mut Forest,
 ) -> Result<(), SnapshotError> {
     forest.n_observations = input.u64()?;
+    let incomplete = if forest.settings.internal_shingling {
+        forest.settings.shingle_size as u64 - 1
+    } else {
+        0
+    };
+    let most_points = forest.n_observations.saturating_sub(incomplete);
     if version == 1 {
-        let incomplete = if forest.settings.internal_shingling {
-            forest.settings.shingle_size as u64 - 1
-        } else {
-            0
-        };
-        forest.clock.n_points = forest.n_observations.saturating_sub(incomplete);
+        forest.clock.n_points = most_points;
         // The decay since the weights' moment, at most 64.
         forest.clock.scale = exp(input.f64()?);
     } else {
@@ -137,8 +138,8 @@ fn read_present(
     if forest.n_observations.max(forest.n_accepted) > MOST_POINTS {
         return damaged("more observations than there can be");
     }
-    if forest.clock.n_points > forest.n_observations {
-        return damaged("more points than observations");
+    if forest.clock.n_points > most_points {
+        return damaged("more points than observations make");
     }
     if !(1.0..1e30).contains(&forest.clock.scale) {
         return damaged("the decay is out of range");

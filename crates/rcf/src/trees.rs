@@ -12,9 +12,10 @@
 use alloc::vec::Vec;
 
 use crate::boxes::{Bounds, BoxStore, merge};
+use crate::kernel::Kernel;
 use crate::layout::{Idx, Layout, Node, Ref};
 use crate::line::Lines;
-use crate::packed::{self, Open, Part};
+use crate::packed::{self, Part, of_box};
 use crate::points::PointStore;
 use crate::random::Random;
 
@@ -84,7 +85,7 @@ pub(crate) struct Trees<L: Layout> {
     pub(crate) masses: Vec<L::Idx>,
     pub(crate) weights: Vec<f32>,
     pub(crate) boxes: BoxStore,
-    /// Of trees of one dimension with all boxes, which have neither nodes nor links nor boxes.
+    /// Of trees of one dimension, which have neither nodes nor links nor boxes.
     pub(crate) lines: Lines<L::Idx>,
     pub(crate) points: PointStore,
 }
@@ -127,7 +128,7 @@ impl<L: Layout> Trees<L> {
         let room = (2 * self.room).max(n_entries).max(8).min(sample_size);
         let link = Link { parent: L::Idx::NONE, bounds: L::Idx::NONE };
         let n_trees = self.heads.len();
-        if self.points.padded_len() == 1 && self.boxless == 1 {
+        if self.points.padded_len() == 1 {
             self.lines.make_room(n_trees, room);
         } else {
             spread(&mut self.nodes, n_trees, self.room, room, L::Node::EMPTY);
@@ -184,43 +185,42 @@ impl<L: Layout> Trees<L> {
 
     /// The packed box of a node or leaf; one that is not kept is put together in `scratch`.
     #[inline(always)]
-    pub(crate) fn part<'a>(&'a self, tree: usize, at: Ref, scratch: &'a mut [f32]) -> Part<'a> {
+    pub(crate) fn part<'a, K: Kernel, const LENGTH: usize>(
+        &'a self,
+        tree: usize,
+        at: Ref,
+        scratch: &'a mut [f32],
+    ) -> Part<'a> {
+        let place = self.place(tree, at);
         if Self::is_leaf(at) {
-            return Part::of_point(self.leaf_point(tree, at));
+            return Part::of_point(self.points.get_of::<LENGTH>(self.slots[place].get()));
         }
-        let kept = self.links[self.place(tree, at)].bounds;
+        let kept = self.links[place].bounds;
         if kept != L::Idx::NONE {
-            return Part::of_box(self.boxes.numbers(kept.get()));
+            return Part::of_box(self.boxes.numbers_of::<LENGTH>(kept.get()));
         }
-        let node = self.nodes[self.place(tree, at)];
-        let (left, right) = (node.child(false), node.child(true));
-        if left & right & L::LEAF != 0 {
-            let left = Part::of_point(self.leaf_point(tree, left));
-            packed::put_join(scratch, left, Part::of_point(self.leaf_point(tree, right)));
-        } else {
-            self.gather_packed(tree, at, scratch);
-        }
+        let scratch = of_box::<LENGTH>(scratch);
+        self.gather_packed::<K>(tree, at, scratch);
         Part::of_box(scratch)
     }
 
     /// Packs the box of a node without one.
-    #[inline(never)]
-    fn gather_packed(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
-        let mut first = true;
-        self.for_each_leaf(tree, at, |point| {
-            if core::mem::take(&mut first) {
-                packed::put_point(numbers, point);
-            } else {
-                packed::hold(numbers, point, &mut Open::all(point.len()));
-            }
-            true
-        });
+    #[inline(always)]
+    pub(crate) fn gather_packed<K: Kernel>(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
+        let mut leaves = self.leaves(tree, at);
+        let [Some(first), Some(second)] = [leaves.next(), leaves.next()] else { return };
+        let [first, second] = [first, second].map(|leaf| self.leaf_point(tree, leaf));
+        K::join(numbers, Part::of_point(first), Part::of_point(second));
+        for leaf in leaves {
+            K::hold(numbers, self.leaf_point(tree, leaf));
+        }
     }
 
     /// Puts the box of a node without one together from its points.
     fn gather(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
         let mut first = true;
-        self.for_each_leaf(tree, at, |point| {
+        for leaf in self.leaves(tree, at) {
+            let point = self.leaf_point(tree, leaf);
             if first {
                 let (min, max) = numbers.split_at_mut(point.len());
                 min.copy_from_slice(point);
@@ -229,42 +229,27 @@ impl<L: Layout> Trees<L> {
             } else {
                 merge(numbers, Bounds::of_point(point));
             }
-            true
-        });
+        }
     }
 
     /// Whether a node has at most so many leaves below, [`MOST_BOXLESS`] at most.
+    #[inline(always)]
     pub(crate) fn has_at_most(&self, tree: usize, at: Ref, most: u32) -> bool {
-        let mut n_leaves = 0;
-        let visited = self.for_each_leaf(tree, at, |_| {
-            n_leaves += 1;
-            n_leaves <= most
-        });
-        visited && n_leaves <= most
+        if most == 2 && !Self::is_leaf(at) {
+            let node = self.nodes[self.place(tree, at)];
+            return node.child(false) & node.child(true) & L::LEAF != 0;
+        }
+        let mut leaves = self.leaves(tree, at);
+        let n_leaves = leaves.by_ref().take(most as usize + 1).count();
+        n_leaves <= most as usize && !leaves.too_many
     }
 
-    /// Visits the leaves of a small subtree until told to stop. `false` where it is not small.
+    /// The leaves below a node, as long as few wait.
     #[inline(always)]
-    fn for_each_leaf(&self, tree: usize, at: Ref, mut visit: impl FnMut(&[f32]) -> bool) -> bool {
-        // Every reference that waits has a leaf of its own below.
+    fn leaves(&self, tree: usize, at: Ref) -> Leaves<'_, L> {
         let mut waiting = [0; MOST_BOXLESS as usize];
-        let mut n_waiting = 0;
-        let mut at = at;
-        loop {
-            if Self::is_leaf(at) {
-                if !visit(self.leaf_point(tree, at)) || n_waiting == 0 {
-                    return true;
-                }
-                n_waiting -= 1;
-                at = waiting[n_waiting];
-                continue;
-            }
-            let node = self.nodes[self.place(tree, at)];
-            let Some(last) = waiting.get_mut(n_waiting) else { return false };
-            *last = node.child(true);
-            n_waiting += 1;
-            at = node.child(false);
-        }
+        waiting[0] = at;
+        Leaves { trees: self, tree, waiting, n_waiting: 1, too_many: false }
     }
 
     /// The leaf that the cuts lead a point to; the tree must not be empty.
@@ -299,6 +284,37 @@ impl<L: Layout> Trees<L> {
             + self.boxes.size_bytes()
             + self.lines.size_bytes()
             + self.points.size_bytes()
+    }
+}
+
+/// The leaves of a small subtree, from left to right; those of a large one end early.
+struct Leaves<'a, L: Layout> {
+    trees: &'a Trees<L>,
+    tree: usize,
+    // Every reference that waits has a leaf of its own below.
+    waiting: [Ref; MOST_BOXLESS as usize],
+    n_waiting: usize,
+    too_many: bool,
+}
+
+impl<L: Layout> Iterator for Leaves<'_, L> {
+    type Item = Ref;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Ref> {
+        self.n_waiting = self.n_waiting.checked_sub(1)?;
+        let mut at = self.waiting[self.n_waiting];
+        while !Trees::<L>::is_leaf(at) {
+            let node = self.trees.nodes[self.trees.place(self.tree, at)];
+            let Some(last) = self.waiting.get_mut(self.n_waiting) else {
+                (self.n_waiting, self.too_many) = (0, true);
+                return None;
+            };
+            *last = node.child(true);
+            self.n_waiting += 1;
+            at = node.child(false);
+        }
+        Some(at)
     }
 }
 

@@ -6,9 +6,11 @@
 
 use alloc::vec::Vec;
 
-use crate::boxes::{Bounds, outside};
+use crate::boxes::outside;
 use crate::cut::cut_at;
+use crate::kernel::Portable;
 use crate::layout::{key, number};
+use crate::packed;
 use crate::random::Random;
 use crate::rebuild::Part;
 
@@ -163,7 +165,7 @@ impl OpenTree {
         }
         let ((depth, far), offset) = chosen;
         let (min, max) = self.bounds(found, far);
-        let cut = cut_at(Bounds { min: &[min], max: &[max] }, &[x], offset);
+        let cut = cut_at::<Portable>(packed::Part::of_box(&[min, max]), &[x], offset);
         // What hangs below the new node gets one level deeper.
         self.depths[found.min(far)..found.max(far)].iter_mut().for_each(|depth| *depth += 1);
         let (n_leaves, n_gaps) = (self.n_leaves, self.n_gaps());
