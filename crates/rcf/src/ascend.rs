@@ -9,7 +9,7 @@ use crate::layout::{Idx, Layout, Node, Ref};
 use crate::packed::{Open, is_long, of_box, of_length};
 use crate::tables::Tables;
 use crate::trees::{Trees, is_twin};
-use crate::walk::{BATCH, Found, parting, ref_of, sum_of_trees, tree_of};
+use crate::walk::{BATCH, Found, parting, sum_of_trees};
 
 const WRAP: usize = BATCH - 1;
 
@@ -25,15 +25,17 @@ pub(crate) fn score<L: Layout, K: Kernel, const LENGTH: usize>(
 ) -> f64 {
     let point = of_length::<LENGTH>(point);
     let mut scores = [0.0; BATCH];
-    let leaves = &found.leaves[..found.n];
-    for (lane, at) in leaves.iter().enumerate() {
-        if let Some(at) = leaves.get(lane + TREES_AHEAD) {
-            ask_for_first::<L, LENGTH>(trees, tree_of(*at) * trees.room, ref_of(*at));
+    for lane in 0..found.n {
+        if lane + TREES_AHEAD < found.n {
+            let ahead = (lane + TREES_AHEAD) & WRAP;
+            ask_for_first::<L, LENGTH>(trees, found.bases[ahead] as usize, found.leaves[ahead]);
         }
-        let (tree, leaf) = (tree_of(*at), ref_of(*at));
+        let lane = lane & WRAP;
+        let tree = found.trees[lane] as usize;
         let mass = trees.heads[tree].n_entries;
-        let way = Way { trees, tables, base: tree * trees.room, leaf, mass };
-        let score = way.score::<K, LENGTH>(found.depths[lane & WRAP], point, scratch);
+        let (base, leaf) = (found.bases[lane] as usize, found.leaves[lane]);
+        let way = Way { trees, tables, base, leaf, mass };
+        let score = way.score::<K, LENGTH>(found.depths[lane], point, scratch);
         scores[tree & WRAP] = score * tables.log2_1p(mass);
     }
     sum_of_trees(&scores)

@@ -19,7 +19,7 @@ use crate::sampler::{
 use crate::scan::Scan;
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Scratch, Trees};
-use crate::walk::{self, BATCH, descend, keys_of, ref_of, tree_of};
+use crate::walk::{self, BATCH, descend, keys_of};
 
 /// Trees in one of the two packings.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ impl<L: Layout, const LENGTH: usize> Score<'_, L, LENGTH> {
         let n_trees = trees.heads.len();
         let mut sum = 0.0;
         for start in (0..n_trees).step_by(BATCH) {
-            let found = descend(trees, start..(start + BATCH).min(n_trees), keys);
+            let found = descend::<L, K, LENGTH>(trees, start..(start + BATCH).min(n_trees), keys);
             sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch);
         }
         sum
@@ -247,7 +247,7 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
             let end = (start + BATCH).min(n_trees);
             let mut scored = None;
             if let Some(tables) = tables {
-                let found = descend(trees, start..end, keys);
+                let found = descend::<L, K, LENGTH>(trees, start..end, keys);
                 sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch.own);
                 scored = Some(found);
             }
@@ -274,13 +274,14 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
             // Where the point was scored, it is known where it goes, but for the trees whose leaf
             // of it has just left.
             let known = scored.is_some();
-            let found = scored.unwrap_or_else(|| descend(trees, admitted.clone(), keys));
+            let found =
+                scored.unwrap_or_else(|| descend::<L, K, LENGTH>(trees, admitted.clone(), keys));
             let mut leaves = [EMPTY; BATCH];
-            for lane in 0..found.n {
-                let at = found.leaves[lane];
-                leaves[tree_of(at) - start] = ref_of(at);
+            for (tree, leaf) in found.trees.iter().zip(&found.leaves).take(found.n) {
+                let tree = *tree as usize;
+                leaves[tree - start] = *leaf;
                 if !known {
-                    ascend::ask_for_way_up::<L, LENGTH>(trees, tree_of(at), ref_of(at));
+                    ascend::ask_for_way_up::<L, LENGTH>(trees, tree, *leaf);
                 }
             }
             for tree in admitted {

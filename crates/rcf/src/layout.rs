@@ -70,54 +70,65 @@ pub(crate) trait Node: Copy + core::fmt::Debug {
     fn child(self, right: bool) -> Ref;
     /// The child that a coordinate's [`key`] leads to.
     fn next(self, key: i32) -> Ref;
+    /// The nodes if they are [`SmallNode`]s.
+    fn words(_nodes: &[Self]) -> Option<&[u64]> {
+        None
+    }
     fn with_child(self, right: bool, child: Ref) -> Self {
         let other = self.child(!right);
         Self::new(self.cut(), self.dim(), if right { [other, child] } else { [child, other] })
     }
 }
 
-/// Eight bytes: the cut's key in the low half; above it two references of twelve bits, sixteen bits
-/// apart, and behind each of them four bits of a dimension below 256.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct SmallNode(u64);
+/// Eight bytes: the cut's key in the low half, eight bits of the dimension, and two references of
+/// twelve bits.
+pub(crate) type SmallNode = u64;
 
-impl SmallNode {
-    #[inline(always)]
-    fn key(self) -> i32 {
-        ((self.0 & 0xffff_ffff) as u32).cast_signed()
-    }
-}
+/// Where in a [`SmallNode`] its parts begin.
+pub(crate) const DIM_AT: u32 = 32;
+pub(crate) const LEFT_AT: u32 = 40;
+pub(crate) const RIGHT_AT: u32 = 52;
+/// The bits of a reference.
+pub(crate) const REF: u64 = 0xfff;
 
 impl Node for SmallNode {
-    const EMPTY: Self = Self(0);
+    const EMPTY: Self = 0;
 
     #[inline(always)]
     fn new(cut: f32, dim: u32, [left, right]: [Ref; 2]) -> Self {
         debug_assert!(dim < 256 && left < 4096 && right < 4096);
-        let above = left | right << 16 | (dim & 15) << 12 | (dim >> 4) << 28;
-        Self(u64::from(above) << 32 | u64::from(key(cut).cast_unsigned()))
+        u64::from(key(cut).cast_unsigned())
+            | u64::from(dim) << DIM_AT
+            | u64::from(left) << LEFT_AT
+            | u64::from(right) << RIGHT_AT
     }
 
     #[inline(always)]
     fn cut(self) -> f32 {
-        number(self.key())
+        number(((self & 0xffff_ffff) as u32).cast_signed())
     }
 
     #[inline(always)]
     fn dim(self) -> u32 {
-        (((self.0 >> 44 & 0xf) | (self.0 >> 56 & 0xf0)) & 0xff) as u32
+        (self >> DIM_AT & 0xff) as u32
     }
 
     #[inline(always)]
     fn child(self, right: bool) -> Ref {
-        ((self.0 >> 32 >> (u32::from(right) * 16)) & 0xfff) as u32
+        (if right { self >> RIGHT_AT } else { self >> LEFT_AT & REF }) as u32
     }
 
     #[inline(always)]
     fn next(self, key: i32) -> Ref {
-        // Written so that no branch comes of it: it would be mispredicted every other time.
-        let right = u64::from(key > self.key());
-        ((self.0 >> 32 >> (right << 4)) & 0xfff) as u32
+        let right = key > ((self & 0xffff_ffff) as u32).cast_signed();
+        // A branch would be mispredicted every other time.
+        let at = core::hint::select_unpredictable(right, RIGHT_AT, LEFT_AT);
+        (self >> at & REF) as u32
+    }
+
+    #[inline(always)]
+    fn words(nodes: &[Self]) -> Option<&[u64]> {
+        Some(nodes)
     }
 }
 

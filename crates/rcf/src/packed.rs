@@ -119,9 +119,9 @@ impl<'a> Part<'a> {
     /// The lowest and the highest coordinates of a block of `W` dimensions.
     #[inline(always)]
     pub(crate) fn block<const W: usize>(&self, block: usize) -> (&'a [f32; W], &'a [f32; W]) {
-        let at = block * BLOCK * (1 + self.is_box);
-        let above = at + W * self.is_box;
-        (array(&self.numbers[at..at + W]), array(&self.numbers[above..above + W]))
+        let rows = self.numbers.as_chunks::<W>().0;
+        let at = block * (BLOCK / W) * (1 + self.is_box);
+        (&rows[at], &rows[at + self.is_box])
     }
 
     /// The lowest and the highest coordinate in a dimension, given how many there are.

@@ -208,9 +208,9 @@ impl<L: Layout> Trees<L> {
     #[inline(always)]
     pub(crate) fn gather_packed<K: Kernel>(&self, tree: usize, at: Ref, numbers: &mut [f32]) {
         let mut leaves = self.leaves(tree, at);
-        let [Some(first), Some(second)] = [leaves.next(), leaves.next()] else { return };
-        let [first, second] = [first, second].map(|leaf| self.leaf_point(tree, leaf));
-        K::join(numbers, Part::of_point(first), Part::of_point(second));
+        let (Some(first), Some(second)) = (leaves.next(), leaves.next()) else { return };
+        let first = Part::of_point(self.leaf_point(tree, first));
+        K::join(numbers, first, Part::of_point(self.leaf_point(tree, second)));
         for leaf in leaves {
             K::hold(numbers, self.leaf_point(tree, leaf));
         }

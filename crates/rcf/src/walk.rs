@@ -1,11 +1,13 @@
-//! Walks through many trees side by side.
+//! The way down many trees at once.
 //!
 //! One step down a tree waits for a node from memory and then for the comparison; steps of many
 //! trees need not wait for each other. So all trees of a batch take one step each, then those that
-//! go on the next one. Which trees go on is kept in a list that is rewritten without branches.
+//! go on the next one: with AVX2 and AVX-512 several trees an instruction
+//! ([`Kernel::descend`]).
 
 use alloc::vec::Vec;
 
+use crate::kernel::Kernel;
 use crate::layout::{Layout, Node, Ref, key};
 use crate::trees::{EMPTY, Trees, number};
 
@@ -15,24 +17,6 @@ const WRAP: usize = BATCH - 1;
 /// Points whose keys need no allocation.
 pub(crate) const SHORT: usize = 64;
 const _: () = assert!(BATCH.is_power_of_two());
-
-/// A place in one tree: the tree in the high half, the reference in the low.
-type Place = u64;
-
-#[inline(always)]
-fn place(tree: usize, at: Ref) -> Place {
-    (tree as u64) << 32 | u64::from(at)
-}
-
-#[inline(always)]
-pub(crate) fn tree_of(place: Place) -> usize {
-    (place >> 32) as usize
-}
-
-#[inline(always)]
-pub(crate) fn ref_of(place: Place) -> Ref {
-    (place & 0xffff_ffff) as Ref
-}
 
 /// The keys of a point's numbers, in `short` where they have room there.
 #[inline(always)]
@@ -50,57 +34,77 @@ pub(crate) fn keys_of<'a>(
     }
 }
 
-/// Leaves that a point was led to.
+/// Trees that a point is led down, and the leaves that it was led to.
 pub(crate) struct Found {
     pub(crate) n: usize,
-    pub(crate) leaves: [Place; BATCH],
+    pub(crate) trees: [u32; BATCH],
+    /// Where the trees' parts of the lists start.
+    pub(crate) bases: [u32; BATCH],
+    /// Beyond `n`, some leaf.
+    pub(crate) leaves: [Ref; BATCH],
     pub(crate) depths: [u32; BATCH],
 }
 
-/// Leads a point, given by the keys of its numbers, down to a leaf in each of up to [`BATCH`] trees; empty ones are left out.
+/// Leads a point, given by the keys of its numbers, down to a leaf in each of up to [`BATCH`] trees;
+/// empty ones are left out.
 #[inline(always)]
-pub(crate) fn descend<L: Layout>(
+pub(crate) fn descend<L: Layout, K: Kernel, const LENGTH: usize>(
     trees: &Trees<L>,
     batch: impl Iterator<Item = usize>,
     keys: &[i32],
 ) -> Found {
-    let mut found = Found { n: 0, leaves: [0; BATCH], depths: [0; BATCH] };
-    let mut going = [0; BATCH];
-    let mut n_going = 0;
+    let mut found = Found {
+        n: 0,
+        trees: [0; BATCH],
+        bases: [0; BATCH],
+        leaves: [L::LEAF; BATCH],
+        depths: [0; BATCH],
+    };
     for tree in batch {
         let root = trees.heads[tree].root;
-        if root == EMPTY {
-            continue;
+        let lane = found.n & WRAP;
+        #[expect(clippy::cast_possible_truncation, reason = "at most 1000 trees of 65 536 entries")]
+        {
+            found.trees[lane] = tree as u32;
+            found.bases[lane] = (tree * trees.room) as u32;
         }
-        if Trees::<L>::is_leaf(root) {
-            found.leaves[found.n] = place(tree, root);
-            found.n += 1;
-        } else {
-            going[n_going] = place(tree, root);
-            n_going += 1;
-        }
+        // The next tree takes the place of an empty one.
+        found.leaves[lane] = if root == EMPTY { L::LEAF } else { root };
+        found.n += usize::from(root != EMPTY);
     }
-    let mut depth = 0;
-    let room = trees.room;
+    match L::Node::words(&trees.nodes) {
+        Some(nodes) if K::descend::<LENGTH>(nodes, keys, &mut found) => {}
+        _ => descend_each(trees, keys, &mut found),
+    }
+    found
+}
+
+/// All trees one step each, then those that go on the next one.
+#[inline(always)]
+fn descend_each<L: Layout>(trees: &Trees<L>, keys: &[i32], found: &mut Found) {
+    let mut going = [0_u8; BATCH];
+    let mut n_going = 0;
+    for (lane, at) in found.leaves[..found.n].iter().enumerate() {
+        #[expect(clippy::cast_possible_truncation, reason = "a batch has fewer than 256 trees")]
+        let id = lane as u8;
+        going[n_going & WRAP] = id;
+        n_going += usize::from(!Trees::<L>::is_leaf(*at));
+    }
     let nodes = &trees.nodes[..];
     while n_going > 0 {
-        depth += 1;
         let mut n_left = 0;
-        for lane in 0..n_going {
-            let at = going[lane & WRAP];
-            let node = nodes[tree_of(at) * room + ref_of(at) as usize];
+        for at in 0..n_going {
+            let id = going[at & WRAP];
+            let lane = usize::from(id) & WRAP;
+            let node = nodes[(found.bases[lane] + found.leaves[lane]) as usize];
             let child = node.next(keys[node.dim() as usize]);
-            let next = (at & !0xffff_ffff) | u64::from(child);
-            let is_leaf = usize::from(Trees::<L>::is_leaf(child));
-            going[n_left & WRAP] = next;
-            n_left += 1 - is_leaf;
-            found.leaves[found.n & WRAP] = next;
-            found.depths[found.n & WRAP] = depth;
-            found.n += is_leaf;
+            found.leaves[lane] = child;
+            found.depths[lane] += 1;
+            going[n_left & WRAP] = id;
+            n_left += usize::from(!Trees::<L>::is_leaf(child));
         }
         n_going = n_left;
     }
-    found
 }
 
 /// The probability that a random cut parts a point from a box.

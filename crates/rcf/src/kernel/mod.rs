@@ -7,6 +7,7 @@
 
 use crate::boxes::{fold, fold_packed, higher, lower, outside};
 use crate::packed::{self, Open, Part};
+use crate::walk::Found;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -57,6 +58,10 @@ pub(crate) trait Kernel {
     ) -> bool;
     /// A bit for each dimension of a block: whether a point lies outside.
     fn outside(bounds: Part<'_>, point: &[f32], block: usize) -> u32;
+    /// Leads a point down the trees that nodes make, if this kernel can.
+    fn descend<const LENGTH: usize>(_nodes: &[u64], _keys: &[i32], _found: &mut Found) -> bool {
+        false
+    }
 }
 
 /// The safe twin of the others.
@@ -222,7 +227,7 @@ mod tests {
                 if changes && tracked {
                     let blocks = |new: &[f32]| -> Vec<Vec<f32>> {
                         open.blocks()
-                            .map(|block| new.chunks(16).nth(block).unwrap().to_vec())
+                            .map(|block| new.chunks(16).nth(block).expect("a block").to_vec())
                             .collect()
                     };
                     assert_eq!(blocks(&new), blocks(&new_too));
