@@ -26,7 +26,7 @@ pub(crate) fn score<L: Layout, K: Kernel, const LENGTH: usize>(
     let point = of_length::<LENGTH>(point);
     let mut scores = [0.0; BATCH];
     for lane in 0..found.n {
-        if lane + TREES_AHEAD < found.n {
+        if is_long(point.len()) && lane + TREES_AHEAD < found.n {
             let ahead = (lane + TREES_AHEAD) & WRAP;
             ask_for_first::<L, LENGTH>(trees, found.bases[ahead] as usize, found.leaves[ahead]);
         }
@@ -69,6 +69,7 @@ impl<L: Layout> Way<'_, L> {
         let mut value = tables.unseen(depth);
         let mut open = Open::all(point.len());
         let mut node = trees.parents[place];
+        let mut n_steps = 0_u32;
         let links = &trees.links[base..][..trees.room];
         while node != L::Idx::NONE {
             let link = links[node.get() as usize];
@@ -82,12 +83,15 @@ impl<L: Layout> Way<'_, L> {
                 open,
                 scratch,
             );
-            if excess == 0.0 {
-                break;
-            }
             depth -= 1;
             value += parting(excess, range_sum) * (tables.unseen(depth) - value);
             node = link.parent;
+            n_steps += 1;
+            // Boxes further up hold the point too and change nothing. Where the first one is can
+            // hardly be foreseen, and a wrong guess costs more than a few boxes.
+            if n_steps % STEPS_AT_ONCE == 0 && excess == 0.0 {
+                break;
+            }
         }
         value
     }
@@ -120,7 +124,7 @@ pub(crate) fn excess_and_range<L: Layout, K: Kernel, const LENGTH: usize>(
         return (K::excess(numbers, point), K::range_sum(numbers));
     }
     let numbers = trees.boxes.numbers_of::<LENGTH>(bounds.get());
-    let excess = if is_long(point.len()) {
+    let excess = if point.len() >= VERY_LONG {
         K::excess_where(numbers, point, open)
     } else {
         K::excess(numbers, point)
@@ -128,7 +132,12 @@ pub(crate) fn excess_and_range<L: Layout, K: Kernel, const LENGTH: usize>(
     (excess, trees.boxes.range_sum(bounds.get()))
 }
 
+/// Points from this length on leave blocks out on the way up; below, that costs more than it saves.
+const VERY_LONG: usize = 128;
+
 const TREES_AHEAD: usize = 2;
+/// Steps between two looks at whether the point is inside.
+const STEPS_AT_ONCE: u32 = 8;
 
 /// Asks for what the first steps up from a leaf need.
 #[inline(always)]

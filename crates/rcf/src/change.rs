@@ -287,16 +287,20 @@ impl<L: Layout> Trees<L> {
                     self.boxes.remove(bounds);
                     self.links[tree * self.room + at as usize].bounds = L::Idx::NONE;
                 } else {
+                    let old = self.boxes.numbers_of::<LENGTH>(bounds);
+                    let point = self.points.get_of::<LENGTH>(slot);
+                    if !is_long(point.len()) && !K::touches(old, point) {
+                        return;
+                    }
                     let node = self.nodes[self.place(tree, at)];
                     let left = self.part::<K, LENGTH>(tree, node.child(false), scratch.left);
                     let right = self.part::<K, LENGTH>(tree, node.child(true), scratch.right);
-                    let old = self.boxes.numbers_of::<LENGTH>(bounds);
-                    let point = self.points.get_of::<LENGTH>(slot);
                     let new = of_box::<LENGTH>(scratch.own);
                     let changes = if is_long(point.len()) {
                         K::shrink_where(old, [left, right], point, &mut open, new)
                     } else {
-                        K::shrink(old, [left, right], point, new)
+                        K::join(new, left, right);
+                        !K::equals(old, new)
                     };
                     if !changes {
                         return;

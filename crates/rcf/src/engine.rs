@@ -11,7 +11,7 @@ use crate::layout::{Large, Layout, Small};
 use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
-use crate::packed::{ANY, of_length};
+use crate::packed::{ANY, is_long, of_length};
 use crate::sampler::{
     Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
     takes_unconditionally,
@@ -19,7 +19,7 @@ use crate::sampler::{
 use crate::scan::Scan;
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Scratch, Trees};
-use crate::walk::{self, BATCH, descend, keys_of};
+use crate::walk::{self, BATCH, Found, descend, keys_of};
 
 /// Trees in one of the two packings.
 #[derive(Clone, Debug)]
@@ -87,11 +87,8 @@ pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
 macro_rules! with_length {
     ($length:expr, $LENGTH:ident => $result:expr) => {
         match $length {
-            4 => with_length!(4, $LENGTH, $result),
             8 => with_length!(8, $LENGTH, $result),
             12 => with_length!(12, $LENGTH, $result),
-            16 => with_length!(16, $LENGTH, $result),
-            32 => with_length!(32, $LENGTH, $result),
             64 => with_length!(64, $LENGTH, $result),
             _ => with_length!(ANY, $LENGTH, $result),
         }
@@ -148,8 +145,10 @@ impl<L: Layout, const LENGTH: usize> Score<'_, L, LENGTH> {
         let keys = keys_of(of_length::<LENGTH>(point), &mut short, &mut long);
         let n_trees = trees.heads.len();
         let mut sum = 0.0;
+        let mut found = Found::new();
         for start in (0..n_trees).step_by(BATCH) {
-            let found = descend::<L, K, LENGTH>(trees, start..(start + BATCH).min(n_trees), keys);
+            let batch = start..(start + BATCH).min(n_trees);
+            descend::<L, K, LENGTH>(trees, batch, keys, &mut found);
             sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch);
         }
         sum
@@ -243,13 +242,12 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
         let mut scratch = Scratch::of(scratch);
         let mut sum = 0.0;
         let mut stored = None;
+        let mut found = Found::new();
         for start in (0..n_trees).step_by(BATCH) {
             let end = (start + BATCH).min(n_trees);
-            let mut scored = None;
             if let Some(tables) = tables {
-                let found = descend::<L, K, LENGTH>(trees, start..end, keys);
+                descend::<L, K, LENGTH>(trees, start..end, keys, &mut found);
                 sum += ascend::score::<L, K, LENGTH>(trees, tables, &found, point, scratch.own);
-                scored = Some(found);
             }
             let mut takers = [0_usize; BATCH];
             let mut n_takers = 0;
@@ -258,8 +256,10 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
                 n_takers += usize::from(trees.next[tree] <= clock.n_points);
             }
             let takers = &takers[..n_takers];
-            for tree in takers {
-                ascend::ask_for_way_out::<L, LENGTH>(trees, *tree);
+            if is_long(point.len()) {
+                for tree in takers {
+                    ascend::ask_for_way_out::<L, LENGTH>(trees, *tree);
+                }
             }
             let mut entries = [NO_ENTRY; BATCH];
             for tree in takers {
@@ -273,18 +273,19 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
             let admitted = takers.iter().copied().filter(|tree| entries[tree - start] != NO_ENTRY);
             // Where the point was scored, it is known where it goes, but for the trees whose leaf
             // of it has just left.
-            let known = scored.is_some();
-            let found =
-                scored.unwrap_or_else(|| descend::<L, K, LENGTH>(trees, admitted.clone(), keys));
+            let known = tables.is_some();
+            if !known {
+                descend::<L, K, LENGTH>(trees, admitted.clone(), keys, &mut found);
+            }
             let mut leaves = [EMPTY; BATCH];
             for (tree, leaf) in found.trees.iter().zip(&found.leaves).take(found.n) {
                 let tree = *tree as usize;
                 leaves[tree - start] = *leaf;
-                if !known {
+                if !known && is_long(point.len()) {
                     ascend::ask_for_way_up::<L, LENGTH>(trees, tree, *leaf);
                 }
             }
-            for tree in admitted {
+            for tree in admitted.clone() {
                 let entry = entries[tree - start];
                 let mut leaf = leaves[tree - start];
                 if known && leaf == entry | L::LEAF {
@@ -292,6 +293,9 @@ impl<L: Layout, const LENGTH: usize> Work for Learn<'_, L, LENGTH> {
                     leaf = if is_empty { EMPTY } else { trees.descend(tree, point) };
                 }
                 trees.insert::<K, LENGTH>(tree, entry, leaf, point, &mut stored, &mut scratch);
+            }
+            // Together, as none waits for another.
+            for tree in admitted {
                 draw_next(trees, tree, policy, clock);
             }
         }

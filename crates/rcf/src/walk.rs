@@ -45,6 +45,14 @@ pub(crate) struct Found {
     pub(crate) depths: [u32; BATCH],
 }
 
+impl Found {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        let none = [0; BATCH];
+        Self { n: 0, trees: none, bases: none, leaves: none, depths: none }
+    }
+}
+
 /// Leads a point, given by the keys of its numbers, down to a leaf in each of up to [`BATCH`] trees;
 /// empty ones are left out.
 #[inline(always)]
@@ -52,14 +60,10 @@ pub(crate) fn descend<L: Layout, K: Kernel, const LENGTH: usize>(
     trees: &Trees<L>,
     batch: impl Iterator<Item = usize>,
     keys: &[i32],
-) -> Found {
-    let mut found = Found {
-        n: 0,
-        trees: [0; BATCH],
-        bases: [0; BATCH],
-        leaves: [L::LEAF; BATCH],
-        depths: [0; BATCH],
-    };
+    found: &mut Found,
+) {
+    found.n = 0;
+    found.leaves = [L::LEAF; BATCH];
     for tree in batch {
         let root = trees.heads[tree].root;
         let lane = found.n & WRAP;
@@ -73,10 +77,9 @@ pub(crate) fn descend<L: Layout, K: Kernel, const LENGTH: usize>(
         found.n += usize::from(root != EMPTY);
     }
     match L::Node::words(&trees.nodes) {
-        Some(nodes) if K::descend::<LENGTH>(nodes, keys, &mut found) => {}
-        _ => descend_each(trees, keys, &mut found),
+        Some(nodes) if K::descend::<LENGTH>(nodes, keys, found) => {}
+        _ => descend_each(trees, keys, found),
     }
-    found
 }
 
 /// All trees one step each, then those that go on the next one.
@@ -90,6 +93,7 @@ fn descend_each<L: Layout>(trees: &Trees<L>, keys: &[i32], found: &mut Found) {
         going[n_going & WRAP] = id;
         n_going += usize::from(!Trees::<L>::is_leaf(*at));
     }
+    found.depths = [0; BATCH];
     let nodes = &trees.nodes[..];
     while n_going > 0 {
         let mut n_left = 0;

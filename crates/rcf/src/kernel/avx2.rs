@@ -13,7 +13,7 @@ use core::arch::x86_64::{
 
 use crate::layout::{DIM_AT, LEFT_AT, Layout, REF, RIGHT_AT, Small};
 use crate::packed::{ANY, BLOCK, Open, Part};
-use crate::walk::{BATCH, Found};
+use crate::walk::Found;
 
 /// The lowest and the highest numbers of some dimensions.
 pub(super) type Faces<const W: usize> = [[f32; W]; 2];
@@ -366,13 +366,8 @@ pub(super) fn join(numbers: &mut [f32], left: Part<'_>, right: Part<'_>) {
 
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(super) fn shrink(
-    old: &[f32],
-    [left, right]: [Part<'_>; 2],
-    point: &[f32],
-    new: &mut [f32],
-) -> bool {
-    let ((blocks, rest), (x_blocks, x_rest)) = (blocks(old), point_blocks(point));
+pub(super) fn touches(numbers: &[f32], point: &[f32]) -> bool {
+    let ((blocks, rest), (x_blocks, x_rest)) = (blocks(numbers), point_blocks(point));
     let mut touched = 0;
     for ([min, max], x) in blocks.iter().zip(x_blocks) {
         touched |= eight::touch(min, max, x);
@@ -380,11 +375,7 @@ pub(super) fn shrink(
     if let (Some([min, max]), Some(x)) = (rest, x_rest) {
         touched |= four::touch(min, max, x);
     }
-    if touched == 0 {
-        return false;
-    }
-    join(new, left, right);
-    !equals(old, new)
+    touched != 0
 }
 
 #[target_feature(enable = "avx2")]
@@ -441,10 +432,10 @@ pub(super) fn outside(bounds: Part<'_>, point: &[f32], block: usize) -> u32 {
     }
 }
 
-/// Lanes of four trees that take their steps in turn, so that none waits for memory alone.
+/// Lanes of an instruction.
+const WIDTH: usize = 4;
+/// So many take their steps in turn, so that none waits for memory alone.
 const GROUPS: usize = 4;
-const AT_ONCE: usize = 4 * GROUPS;
-const _: () = assert!(BATCH.is_multiple_of(AT_ONCE));
 
 #[target_feature(enable = "avx2")]
 #[inline]
@@ -475,62 +466,80 @@ pub(super) fn descend<const LENGTH: usize>(nodes: &[u64], keys: &[i32], found: &
     first.iter_mut().zip(keys).for_each(|(to, key)| *to = *key);
     let [a, b, c, d, e, f, g, h] = first;
     let first = _mm256_setr_epi32(a, b, c, d, e, f, g, h);
+    let n_groups = found.n.div_ceil(WIDTH);
+    let mut group = 0;
+    while group < n_groups {
+        match n_groups - group {
+            1 => descend_in::<LENGTH, 1>(nodes, keys, first, found, group),
+            2 => descend_in::<LENGTH, 2>(nodes, keys, first, found, group),
+            3 => descend_in::<LENGTH, 3>(nodes, keys, first, found, group),
+            _ => descend_in::<LENGTH, GROUPS>(nodes, keys, first, found, group),
+        }
+        group += GROUPS;
+    }
+}
+
+/// The same for `N` groups of lanes, from one on; `first_keys` are the first eight.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn descend_in<const LENGTH: usize, const N: usize>(
+    nodes: &[u64],
+    keys: &[i32],
+    first_keys: __m256i,
+    found: &mut Found,
+    first: usize,
+) {
     // Indices have fewer than 32 bits.
     let last_key = _mm256_set1_epi64x((keys.len() - 1).cast_signed() as i64);
     let last_node = _mm256_set1_epi64x((nodes.len() - 1).cast_signed() as i64);
     let is_leaf = _mm256_set1_epi64x(i64::from(Small::LEAF));
-    let n_lanes = found.n;
-    let (bases, _) = found.bases.as_chunks::<4>();
-    let (leaves, _) = found.leaves.as_chunks_mut::<4>();
-    let (depths, _) = found.depths.as_chunks_mut::<4>();
-    let groups = bases.chunks_exact(GROUPS).zip(leaves.chunks_exact_mut(GROUPS));
-    let groups = groups.zip(depths.chunks_exact_mut(GROUPS));
-    for ((bases, leaves), depths) in groups.take(n_lanes.div_ceil(AT_ONCE)) {
-        let mut base = [_mm256_setzero_si256(); GROUPS];
-        let mut at = base;
-        let mut depth = base;
-        for group in 0..GROUPS {
-            base[group] = load(&bases[group]);
-            at[group] = load(&leaves[group]);
-        }
-        loop {
-            let mut going = _mm256_setzero_si256();
-            for group in 0..GROUPS {
-                let stays = _mm256_cmpeq_epi64(_mm256_and_si256(at[group], is_leaf), is_leaf);
-                let goes = _mm256_andnot_si256(stays, _mm256_set1_epi64x(-1));
-                going = _mm256_or_si256(going, goes);
-                let place = _mm256_min_epu32(_mm256_add_epi64(base[group], at[group]), last_node);
+    let (bases, _) = found.bases.as_chunks::<WIDTH>();
+    let (leaves, _) = found.leaves.as_chunks_mut::<WIDTH>();
+    let (depths, _) = found.depths.as_chunks_mut::<WIDTH>();
+    let mut base = [_mm256_setzero_si256(); N];
+    let mut at = base;
+    let mut depth = base;
+    for group in 0..N {
+        base[group] = load(&bases[first + group]);
+        at[group] = load(&leaves[first + group]);
+    }
+    loop {
+        let mut going = _mm256_setzero_si256();
+        for group in 0..N {
+            let stays = _mm256_cmpeq_epi64(_mm256_and_si256(at[group], is_leaf), is_leaf);
+            let goes = _mm256_andnot_si256(stays, _mm256_set1_epi64x(-1));
+            going = _mm256_or_si256(going, goes);
+            let place = _mm256_min_epu32(_mm256_add_epi64(base[group], at[group]), last_node);
+            #[expect(unsafe_code, reason = "there is no safe gather")]
+            // SAFETY: no index is above that of the last node.
+            let node = unsafe { _mm256_i64gather_epi64::<8>(nodes.as_ptr().cast(), place) };
+            let dims = _mm256_srli_epi64::<{ DIM_AT.cast_signed() }>(node);
+            let dims = _mm256_and_si256(dims, _mm256_set1_epi64x(0xff));
+            let picked = if LENGTH != ANY && LENGTH <= 8 {
+                _mm256_permutevar8x32_epi32(first_keys, dims)
+            } else {
+                let dims = _mm256_min_epu32(dims, last_key);
                 #[expect(unsafe_code, reason = "there is no safe gather")]
-                // SAFETY: no index is above that of the last node.
-                let node = unsafe { _mm256_i64gather_epi64::<8>(nodes.as_ptr().cast(), place) };
-                let dims = _mm256_srli_epi64::<{ DIM_AT.cast_signed() }>(node);
-                let dims = _mm256_and_si256(dims, _mm256_set1_epi64x(0xff));
-                let picked = if LENGTH != ANY && LENGTH <= 8 {
-                    _mm256_permutevar8x32_epi32(first, dims)
-                } else {
-                    let dims = _mm256_min_epu32(dims, last_key);
-                    #[expect(unsafe_code, reason = "there is no safe gather")]
-                    // SAFETY: no index is above that of the last key.
-                    let picked = unsafe { _mm256_i64gather_epi32::<4>(keys.as_ptr().cast(), dims) };
-                    _mm256_cvtepu32_epi64(picked)
-                };
-                // What is in the high halves does not matter.
-                let right = _mm256_cmpgt_epi32(picked, node);
-                let further = _mm256_set1_epi64x(i64::from(RIGHT_AT - LEFT_AT));
-                let further = _mm256_and_si256(right, further);
-                let shift = _mm256_add_epi64(_mm256_set1_epi64x(i64::from(LEFT_AT)), further);
-                let child = _mm256_srlv_epi64(node, shift);
-                let child = _mm256_and_si256(child, _mm256_set1_epi64x(REF.cast_signed()));
-                at[group] = _mm256_blendv_epi8(at[group], child, goes);
-                depth[group] = _mm256_sub_epi64(depth[group], goes);
-            }
-            if _mm256_testz_si256(going, going) == 1 {
-                break;
-            }
+                // SAFETY: no index is above that of the last key.
+                let picked = unsafe { _mm256_i64gather_epi32::<4>(keys.as_ptr().cast(), dims) };
+                _mm256_cvtepu32_epi64(picked)
+            };
+            // What is in the high halves does not matter.
+            let right = _mm256_cmpgt_epi32(picked, node);
+            let further = _mm256_set1_epi64x(i64::from(RIGHT_AT - LEFT_AT));
+            let further = _mm256_and_si256(right, further);
+            let shift = _mm256_add_epi64(_mm256_set1_epi64x(i64::from(LEFT_AT)), further);
+            let child = _mm256_srlv_epi64(node, shift);
+            let child = _mm256_and_si256(child, _mm256_set1_epi64x(REF.cast_signed()));
+            at[group] = _mm256_blendv_epi8(at[group], child, goes);
+            depth[group] = _mm256_sub_epi64(depth[group], goes);
         }
-        for group in 0..GROUPS {
-            store(&mut leaves[group], at[group]);
-            store(&mut depths[group], depth[group]);
+        if _mm256_testz_si256(going, going) == 1 {
+            break;
         }
+    }
+    for group in 0..N {
+        store(&mut leaves[first + group], at[group]);
+        store(&mut depths[first + group], depth[group]);
     }
 }

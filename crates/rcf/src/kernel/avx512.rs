@@ -13,7 +13,7 @@ use core::arch::x86_64::{
 use super::avx2::{blocks, eight, fold_four, four, gaps, point_blocks, sums};
 use crate::layout::{DIM_AT, LEFT_AT, Layout, REF, RIGHT_AT, Small};
 use crate::packed::{ANY, Open};
-use crate::walk::{BATCH, Found};
+use crate::walk::Found;
 
 #[target_feature(enable = "avx512f")]
 #[inline]
@@ -43,10 +43,10 @@ fn fold(lanes: __m512d) -> f64 {
 
 sums!("avx512f,avx512vl,avx512dq");
 
-/// Lanes of eight trees that take their steps in turn, so that none waits for memory alone.
+/// Lanes of an instruction.
+const WIDTH: usize = 8;
+/// So many take their steps in turn, so that none waits for memory alone.
 const GROUPS: usize = 4;
-const AT_ONCE: usize = 8 * GROUPS;
-const _: () = assert!(BATCH.is_multiple_of(AT_ONCE));
 
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 #[inline]
@@ -96,53 +96,71 @@ fn table(keys: &[i32], start: usize) -> __m512i {
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 #[inline]
 pub(super) fn descend<const LENGTH: usize>(nodes: &[u64], keys: &[i32], found: &mut Found) {
-    let table = [table(keys, 0), table(keys, 8)];
+    let table = [table(keys, 0), table(keys, WIDTH)];
+    let n_groups = found.n.div_ceil(WIDTH);
+    let mut group = 0;
+    while group < n_groups {
+        match n_groups - group {
+            1 => descend_in::<LENGTH, 1>(nodes, keys, table, found, group),
+            2 => descend_in::<LENGTH, 2>(nodes, keys, table, found, group),
+            3 => descend_in::<LENGTH, 3>(nodes, keys, table, found, group),
+            _ => descend_in::<LENGTH, GROUPS>(nodes, keys, table, found, group),
+        }
+        group += GROUPS;
+    }
+}
+
+/// The same for `N` groups of lanes, from one on.
+#[target_feature(enable = "avx512f,avx512vl,avx512dq")]
+#[inline]
+fn descend_in<const LENGTH: usize, const N: usize>(
+    nodes: &[u64],
+    keys: &[i32],
+    table: [__m512i; 2],
+    found: &mut Found,
+    first: usize,
+) {
     let last = _mm512_set1_epi64((nodes.len() - 1).cast_signed() as i64);
     let is_leaf = _mm512_set1_epi64(i64::from(Small::LEAF));
     let reference = _mm512_set1_epi64(REF.cast_signed());
-    let n_lanes = found.n;
-    let (bases, _) = found.bases.as_chunks::<8>();
-    let (leaves, _) = found.leaves.as_chunks_mut::<8>();
-    let (depths, _) = found.depths.as_chunks_mut::<8>();
-    let groups = bases.chunks_exact(GROUPS).zip(leaves.chunks_exact_mut(GROUPS));
-    let groups = groups.zip(depths.chunks_exact_mut(GROUPS));
-    for ((bases, leaves), depths) in groups.take(n_lanes.div_ceil(AT_ONCE)) {
-        let mut base = [_mm512_setzero_si512(); GROUPS];
-        let mut at = base;
-        let mut depth = base;
-        for group in 0..GROUPS {
-            base[group] = load(&bases[group]);
-            at[group] = load(&leaves[group]);
+    let (bases, _) = found.bases.as_chunks::<WIDTH>();
+    let (leaves, _) = found.leaves.as_chunks_mut::<WIDTH>();
+    let (depths, _) = found.depths.as_chunks_mut::<WIDTH>();
+    let mut base = [_mm512_setzero_si512(); N];
+    let mut at = base;
+    let mut depth = base;
+    for group in 0..N {
+        base[group] = load(&bases[first + group]);
+        at[group] = load(&leaves[first + group]);
+    }
+    loop {
+        let mut going = 0;
+        for group in 0..N {
+            let goes = _mm512_testn_epi64_mask(at[group], is_leaf);
+            going |= goes;
+            let place = _mm512_min_epu64(_mm512_add_epi64(base[group], at[group]), last);
+            #[expect(unsafe_code, reason = "there is no safe gather")]
+            // SAFETY: no index is above that of the last node.
+            let node = unsafe {
+                _mm512_mask_i64gather_epi64::<8>(place, goes, place, nodes.as_ptr().cast())
+            };
+            let dims = _mm512_srli_epi64::<DIM_AT>(node);
+            let dims = _mm512_and_si512(dims, _mm512_set1_epi64(0xff));
+            let cuts = _mm512_cvtepi64_epi32(node);
+            let right = _mm256_cmpgt_epi32_mask(pick::<LENGTH>(keys, table, dims), cuts);
+            let left = _mm512_srli_epi64::<LEFT_AT>(node);
+            let child = _mm512_mask_srli_epi64::<RIGHT_AT>(left, right, node);
+            let child = _mm512_and_si512(child, reference);
+            at[group] = _mm512_mask_mov_epi64(at[group], goes, child);
+            let one = _mm512_set1_epi64(1);
+            depth[group] = _mm512_mask_add_epi64(depth[group], goes, depth[group], one);
         }
-        loop {
-            let mut going = 0;
-            for group in 0..GROUPS {
-                let goes = _mm512_testn_epi64_mask(at[group], is_leaf);
-                going |= goes;
-                let place = _mm512_min_epu64(_mm512_add_epi64(base[group], at[group]), last);
-                #[expect(unsafe_code, reason = "there is no safe gather")]
-                // SAFETY: no index is above that of the last node.
-                let node = unsafe {
-                    _mm512_mask_i64gather_epi64::<8>(place, goes, place, nodes.as_ptr().cast())
-                };
-                let dims =
-                    _mm512_and_si512(_mm512_srli_epi64::<DIM_AT>(node), _mm512_set1_epi64(0xff));
-                let cuts = _mm512_cvtepi64_epi32(node);
-                let right = _mm256_cmpgt_epi32_mask(pick::<LENGTH>(keys, table, dims), cuts);
-                let left = _mm512_srli_epi64::<LEFT_AT>(node);
-                let child = _mm512_mask_srli_epi64::<RIGHT_AT>(left, right, node);
-                let child = _mm512_and_si512(child, reference);
-                at[group] = _mm512_mask_mov_epi64(at[group], goes, child);
-                let one = _mm512_set1_epi64(1);
-                depth[group] = _mm512_mask_add_epi64(depth[group], goes, depth[group], one);
-            }
-            if going == 0 {
-                break;
-            }
+        if going == 0 {
+            break;
         }
-        for group in 0..GROUPS {
-            store(&mut leaves[group], at[group]);
-            store(&mut depths[group], depth[group]);
-        }
+    }
+    for group in 0..N {
+        store(&mut leaves[first + group], at[group]);
+        store(&mut depths[first + group], depth[group]);
     }
 }

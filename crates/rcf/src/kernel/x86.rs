@@ -84,8 +84,8 @@ impl<const WIDE: bool> Kernel for X86<WIDE> {
     }
 
     #[inline(always)]
-    fn shrink(old: &[f32], children: [Part<'_>; 2], point: &[f32], new: &mut [f32]) -> bool {
-        avx2!(point.len(), shrink(old, children, point, new))
+    fn touches(numbers: &[f32], point: &[f32]) -> bool {
+        avx2!(point.len(), touches(numbers, point))
     }
 
     #[inline(always)]
