@@ -200,7 +200,14 @@ impl<L: Layout> Trees<L> {
             return Part::of_box(self.boxes.numbers_of::<LENGTH>(kept.get()));
         }
         let scratch = of_box::<LENGTH>(scratch);
-        self.gather_packed::<K>(tree, at, scratch);
+        let node = self.nodes[place];
+        let (left, right) = (node.child(false), node.child(true));
+        if left & right & L::LEAF == 0 {
+            self.gather_packed::<K>(tree, at, scratch);
+            return Part::of_box(scratch);
+        }
+        let point = |leaf| self.points.get_of::<LENGTH>(self.slots[self.place(tree, leaf)].get());
+        K::join(scratch, Part::of_point(point(left)), Part::of_point(point(right)));
         Part::of_box(scratch)
     }
 

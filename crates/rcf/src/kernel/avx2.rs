@@ -96,7 +96,7 @@ macro_rules! width {
 
             #[target_feature(enable = "avx2")]
             #[inline]
-            pub(super) fn join(
+            pub(in crate::kernel) fn join(
                 [min, max]: &mut Faces<$width>,
                 left: (&Numbers, &Numbers),
                 right: (&Numbers, &Numbers),
@@ -190,7 +190,7 @@ pub(super) fn blocks(numbers: &[f32]) -> (&[Faces<8>], Option<&Faces<4>>) {
 }
 
 #[inline(always)]
-fn blocks_mut(numbers: &mut [f32]) -> (&mut [Faces<8>], Option<&mut Faces<4>>) {
+pub(super) fn blocks_mut(numbers: &mut [f32]) -> (&mut [Faces<8>], Option<&mut Faces<4>>) {
     let (blocks, rest) = numbers.as_chunks_mut::<16>();
     let halves = blocks.as_flattened_mut().as_chunks_mut::<8>().0;
     let rest = rest.as_chunks_mut::<4>().0.as_chunks_mut::<2>().0;
@@ -349,19 +349,6 @@ pub(super) fn hold_where(numbers: &mut [f32], point: &[f32], open: &mut Open) ->
         has_changed |= changed != 0;
     }
     has_changed
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(super) fn join(numbers: &mut [f32], left: Part<'_>, right: Part<'_>) {
-    let (blocks, rest) = blocks_mut(numbers);
-    let n_blocks = blocks.len();
-    for (block, bounds) in blocks.iter_mut().enumerate() {
-        eight::join(bounds, left.block::<8>(block), right.block::<8>(block));
-    }
-    if let Some(bounds) = rest {
-        four::join(bounds, left.block::<4>(n_blocks), right.block::<4>(n_blocks));
-    }
 }
 
 #[target_feature(enable = "avx2")]

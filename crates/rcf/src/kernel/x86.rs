@@ -80,7 +80,28 @@ impl<const WIDE: bool> Kernel for X86<WIDE> {
 
     #[inline(always)]
     fn join(numbers: &mut [f32], left: Part<'_>, right: Part<'_>) {
-        avx2!(numbers.len() / 2, join(numbers, left, right));
+        if numbers.len() < 8 {
+            return Portable::join(numbers, left, right);
+        }
+        // Block by block here, as the compiler does not inline a function that does it all.
+        let (blocks, rest) = avx2::blocks_mut(numbers);
+        let n_blocks = blocks.len();
+        for (block, bounds) in blocks.iter_mut().enumerate() {
+            let (left, right) = (left.block::<8>(block), right.block::<8>(block));
+            #[expect(unsafe_code, reason = "as above")]
+            // SAFETY: as above.
+            unsafe {
+                avx2::eight::join(bounds, left, right);
+            }
+        }
+        if let Some(bounds) = rest {
+            let (left, right) = (left.block::<4>(n_blocks), right.block::<4>(n_blocks));
+            #[expect(unsafe_code, reason = "as above")]
+            // SAFETY: as above.
+            unsafe {
+                avx2::four::join(bounds, left, right);
+            }
+        }
     }
 
     #[inline(always)]
