@@ -79,10 +79,11 @@ impl ForestSettings {
 
     /// Up to how many leaves below a node its box is put together from them.
     pub(crate) fn boxless(&self) -> u32 {
-        // A long box is fetched from farther away than two points, which other trees use too.
+        // A long box is fetched from farther away than two points, which other trees use too; one
+        // of up to eight dimensions is a cache line.
         match (self.compact, self.point_len()) {
-            (_, 1) | (false, ..8) => 1,
-            (false, 8..) => 2,
+            (_, 1) | (false, ..9) => 1,
+            (false, 9..) => 2,
             (true, ..4) => crate::trees::MOST_BOXLESS,
             (true, 4..) => 8,
         }
