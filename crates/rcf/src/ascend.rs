@@ -69,7 +69,7 @@ impl<L: Layout> Way<'_, L> {
         let mut value = tables.unseen(depth);
         let mut open = Open::all(point.len());
         let mut node = trees.parents[place];
-        let mut n_steps = 0_u32;
+        let mut until_look = FIRST_LOOK;
         let links = &trees.links[base..][..trees.room];
         while node != L::Idx::NONE {
             let link = links[node.get() as usize];
@@ -86,12 +86,16 @@ impl<L: Layout> Way<'_, L> {
             depth -= 1;
             value += parting(excess, range_sum) * (tables.unseen(depth) - value);
             node = link.parent;
-            n_steps += 1;
-            // Boxes further up hold the point too and change nothing. Where the first one is can
+            // Boxes further up hold the point too and change nothing. Which one is the first can
             // hardly be foreseen, and a wrong guess costs more than a few boxes.
-            if n_steps % STEPS_AT_ONCE == 0 && excess == 0.0 {
+            until_look -= 1;
+            if until_look > 0 {
+                continue;
+            }
+            if excess == 0.0 {
                 break;
             }
+            until_look = LOOK_EVERY;
         }
         value
     }
@@ -136,8 +140,9 @@ pub(crate) fn excess_and_range<L: Layout, K: Kernel, const LENGTH: usize>(
 const VERY_LONG: usize = 128;
 
 const TREES_AHEAD: usize = 2;
-/// Steps between two looks at whether the point is inside.
-const STEPS_AT_ONCE: u32 = 8;
+/// The step after which it is first seen whether the point is inside, and the steps to the next look.
+const FIRST_LOOK: u32 = 7;
+const LOOK_EVERY: u32 = 3;
 
 /// Asks for what the first steps up from a leaf need.
 #[inline(always)]

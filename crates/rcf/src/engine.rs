@@ -87,8 +87,11 @@ pub(crate) fn run<W: Work>(level: Level, work: W) -> W::Result {
 macro_rules! with_length {
     ($length:expr, $LENGTH:ident => $result:expr) => {
         match $length {
+            4 => with_length!(4, $LENGTH, $result),
             8 => with_length!(8, $LENGTH, $result),
             12 => with_length!(12, $LENGTH, $result),
+            16 => with_length!(16, $LENGTH, $result),
+            32 => with_length!(32, $LENGTH, $result),
             64 => with_length!(64, $LENGTH, $result),
             _ => with_length!(ANY, $LENGTH, $result),
         }

@@ -115,7 +115,7 @@ impl Node for SmallNode {
 
     #[inline(always)]
     fn child(self, right: bool) -> Ref {
-        (if right { self >> RIGHT_AT } else { self >> LEFT_AT & REF }) as u32
+        (self >> if right { RIGHT_AT } else { LEFT_AT } & REF) as u32
     }
 
     #[inline(always)]

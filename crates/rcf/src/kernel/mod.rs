@@ -189,6 +189,11 @@ mod tests {
         assert_eq!(Portable::pair(a, b, point), (expected, range_sum));
         assert_eq!(K::pair(a, b, point), (expected, range_sum));
         assert_eq!((K::equals(a, a), K::equals(a, b)), (true, a == b));
+        for dim in 0..2 * length {
+            let mut other = numbers.clone();
+            other[dim] += 1.0 + other[dim].abs();
+            assert!(K::equals(&numbers, &numbers) && !K::equals(&numbers, &other), "{dim}");
+        }
         for block in 0..length.div_ceil(8) {
             let part = Part::of_box(&numbers);
             let outside = Portable::outside(part, point, block);
