@@ -161,6 +161,7 @@ impl<L: Layout, const LENGTH: usize> Score<'_, L, LENGTH> {
 /// The summed scores of a padded point.
 pub(crate) fn score_point(level: Level, trees: &AnyTrees, tables: &Tables, point: &[f32]) -> f64 {
     if let [x] = *point {
+        let level = level.narrow();
         return with_trees!(trees, trees => run(level, ScoreLine { trees, tables, x }));
     }
     match trees {
@@ -373,8 +374,11 @@ pub(crate) fn learn(
     scratch: &mut [f32],
 ) -> f64 {
     if let [x] = *point {
+        let level = level.narrow();
         return with_trees!(trees, trees => run(level, LearnLine { trees, present, tables, x }));
     }
+    // Few sums are left to do, and the rest is faster without.
+    let level = if tables.is_none() && point.len() <= 8 { level.narrow() } else { level };
     match trees {
         AnyTrees::Small(trees) => with_length!(point.len(), LENGTH => {
             run(level, Learn::<_, LENGTH> { trees, present, tables, point, scratch })

@@ -34,6 +34,16 @@ impl Level {
         core::iter::once(Self::Portable).chain(more.into_iter().flatten())
     }
 
+    /// AVX2 instead of AVX-512: for work that has no use for the latter, and whose loops the compiler
+    /// makes slower with it (scores of one dimension by half).
+    pub(crate) fn narrow(self) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Self::Avx2,
+            other => other,
+        }
+    }
+
     pub(crate) fn best() -> Self {
         Self::available().last().unwrap_or(Self::Portable)
     }
