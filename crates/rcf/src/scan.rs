@@ -76,7 +76,7 @@ mod x86_64 {
 
         #[inline(always)]
         fn n_below(cuts: &[i32; 16], key: i32) -> usize {
-            #[expect(unsafe_code, reason = "a seventh of the time of scores of one dimension")]
+            #[expect(unsafe_code, reason = "an eighth of the time of scores of one dimension")]
             // SAFETY: as above.
             unsafe {
                 n_below(cuts, key)
