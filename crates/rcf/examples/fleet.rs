@@ -1,10 +1,10 @@
 //! Very many small models: how much memory and time do they take?
 //!
-//! `cargo run --release -p rcf --example fleet -- [N_MODELS [N_THREADS]]` keeps so many
+//! `cargo run --release -p rcf --example fleet -- [N_MODELS [N_THREADS [N_ROUNDS]]]` keeps so many
 //! one-dimensional models of 30 trees and 64 samples, compact. They begin as copies of up to 100
 //! models that have learnt 1000 readings; then every model scores and learns readings of its own, one
-//! a round, on several threads. It prints the bytes that the models report, the memory that the
-//! process holds (on Linux), and the time that a reading takes.
+//! a round, five if not said otherwise, on several threads. It prints the bytes that the models
+//! report, the memory that the process holds (on Linux), and the time that a reading takes.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -13,7 +13,6 @@ use rcf::{Forest, ForestSettings, Reading, score_and_update_many, score_many};
 
 const N_WARM: u64 = 100;
 const N_HISTORY: u32 = 1000;
-const N_ROUNDS: u32 = 5;
 
 /// Numbers of about a normal distribution.
 struct Sensor(u64);
@@ -51,6 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(text) => text.parse()?,
         None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
+    let n_rounds: u32 = arguments.next().map_or(Ok(5), |text| text.parse())?;
     let n_warm = n_models.clamp(1, N_WARM);
     let warm = (0..n_warm).map(warm).collect::<Result<Vec<_>, _>>()?;
     let before = resident_bytes().unwrap_or(0);
@@ -62,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut sensors: Vec<Sensor> = (0..n_models).map(|n| Sensor(n_warm + n)).collect();
     let mut values = Vec::new();
     let mut took = 0.0;
-    for _ in 0..N_ROUNDS {
+    for _ in 0..n_rounds {
         values = sensors.iter_mut().map(Sensor::next).collect();
         let start = Instant::now();
         let scores = score_and_update_many(&mut models, &readings(&values), n_threads);
@@ -86,7 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let micros = |seconds: f64, n: u64| 1e6 * seconds / n.max(1) as f64;
-    println!("score and update   {:.2} us", micros(took, n_models * u64::from(N_ROUNDS)));
+    println!("score and update   {:.2} us", micros(took, n_models * u64::from(n_rounds)));
     println!("score              {:.2} us", micros(took_scores, n_models));
     Ok(())
 }

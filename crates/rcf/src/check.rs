@@ -58,7 +58,7 @@ fn check_stretch<L: Layout>(trees: &Trees<L>, tree: usize, stretch: Stretch, dep
         let place = tree * trees.room + entry as usize;
         let value = lines.value(tree, rank);
         assert_eq!(trees.points.get_one(trees.slots[place].get()).to_bits(), value.to_bits());
-        assert_eq!(lines.rank(tree, key(value)), rank);
+        assert_eq!(lines.rank::<Portable>(tree, key(value)), rank);
         let base = tree * trees.room;
         let n_twins = trees.parents[base..base + trees.heads[tree].n_entries as usize]
             .iter()

@@ -165,6 +165,7 @@ mod sampler;
 mod scan;
 mod scoring;
 mod settings;
+mod shift;
 mod shingle;
 mod snapshot;
 #[cfg(test)]

@@ -15,9 +15,10 @@ use alloc::vec::Vec;
 use crate::kernel::Portable;
 use crate::layout::{Idx, number};
 use crate::scan::{Scan, WIDTH, after, before, beside};
+use crate::shift;
 
 /// Cuts that are compared at once.
-const BLOCK: usize = 16;
+const BLOCK: usize = shift::BLOCK;
 /// Cuts, values and entries before those of the first tree, and behind those of the last: they are
 /// moved in blocks.
 const MARGIN: usize = BLOCK + 1;
@@ -104,7 +105,7 @@ impl<I: Idx> Lines<I> {
     fn set_pivots(&mut self, tree: usize, start: usize, end: usize) {
         let first = self.first_value(tree) + BLOCK - 1;
         let first_pivot = tree * self.n_pivots();
-        for block in start / BLOCK..=end / BLOCK {
+        for block in start / BLOCK..(end + 1) / BLOCK {
             self.pivots[first_pivot + block] = self.cuts[first + block * BLOCK];
         }
     }
@@ -147,15 +148,15 @@ impl<I: Idx> Lines<I> {
 
     /// The rank of the leaf that a tree's cuts lead a number to, by its key.
     #[inline(always)]
-    pub(crate) fn rank(&self, tree: usize, key: i32) -> usize {
+    pub(crate) fn rank<K: Scan>(&self, tree: usize, key: i32) -> usize {
         let n_pivots = self.n_pivots();
         let pivots = &self.pivots[tree * n_pivots..][..n_pivots];
         let block = match pivots.try_into() {
-            Ok(pivots) => n_below(pivots, key),
+            Ok(pivots) => K::n_below(pivots, key),
             Err(_) => pivots.partition_point(|pivot| *pivot < key),
         };
         let cuts = &self.cuts[self.first_value(tree) + block * BLOCK..];
-        block * BLOCK + n_below(cuts.first_chunk().expect("the margin"), key)
+        block * BLOCK + K::n_below(cuts.first_chunk().expect("the margin"), key)
     }
 
     /// The number of the leaf at a rank.
@@ -304,13 +305,8 @@ impl<I: Idx> Lines<I> {
         entry: u32,
     ) {
         self.n_leaves[tree] += 1;
-        let first = self.first_value(tree);
-        let (from, to) = (first + hole.leaf, first + rank + usize::from(is_right));
-        relocate(&mut self.values, from, to, value);
-        relocate(&mut self.entries, from, to, I::new(entry));
-        relocate(&mut self.cuts, first + hole.gap, first + rank, i32::MAX);
-        let first = self.first_depth(tree);
-        relocate(&mut self.depths, first + hole.gap, first + rank, NO_CUT);
+        let leaf = rank + usize::from(is_right);
+        self.relocate(tree, (hole.leaf, leaf), (hole.gap, rank), (value, I::new(entry)), NO_CUT);
     }
 
     /// Sets the cut of the gap that a hole, which was at the gap `old`, was moved to. The new leaf's
@@ -336,15 +332,65 @@ impl<I: Idx> Lines<I> {
     /// Closes a hole.
     pub(crate) fn close(&mut self, tree: usize, hole: Hole) {
         let n_leaves = self.n_leaves[tree] as usize;
-        let first = self.first_value(tree);
-        relocate(&mut self.values, first + hole.leaf, first + n_leaves, 0.0);
-        relocate(&mut self.entries, first + hole.leaf, first + n_leaves, I::NONE);
         if n_leaves > 0 {
-            relocate(&mut self.cuts, first + hole.gap, first + n_leaves - 1, i32::MAX);
-            self.set_pivots(tree, hole.gap, n_leaves - 1);
-            let first = self.first_depth(tree);
-            relocate(&mut self.depths, first + hole.gap, first + n_leaves - 1, 0);
+            let last = n_leaves - 1;
+            self.relocate(tree, (hole.leaf, n_leaves), (hole.gap, last), (0.0, I::NONE), 0);
+            self.set_pivots(tree, hole.gap, last);
+        } else {
+            let first = self.first_value(tree);
+            (self.values[first], self.entries[first]) = (0.0, I::NONE);
         }
+    }
+
+    /// Takes a leaf out and puts another in elsewhere, and so a gap, which has no cut yet.
+    #[inline(always)]
+    fn relocate(
+        &mut self,
+        tree: usize,
+        (leaf, new_leaf): (usize, usize),
+        (gap, new_gap): (usize, usize),
+        (value, entry): (f32, I),
+        depth: u16,
+    ) {
+        // All lists in one loop, as the end of each loop is one more branch that is mispredicted;
+        // and in blocks, as a call that copies any number of bytes takes longer. What the last of
+        // the blocks overwrites is put back.
+        let (before, depths_before) =
+            (self.first_value(tree) - MARGIN, self.first_depth(tree) - MARGIN);
+        let (values, entries) = (&mut self.values[before..], &mut self.entries[before..]);
+        let (cuts, depths) = (&mut self.cuts[before..], &mut self.depths[depths_before..]);
+        let (leaf, new_leaf, gap, new_gap) =
+            (leaf + MARGIN, new_leaf + MARGIN, gap + MARGIN, new_gap + MARGIN);
+        // Where both go nowhere or down; else both go nowhere or up, as a gap is beside its leaf.
+        let goes_on = (leaf <= new_leaf) & (gap <= new_gap);
+        let to = if goes_on { 1 } else { 0_usize.wrapping_sub(BLOCK) };
+        let (kept_leaf, kept_gap) = (new_leaf.wrapping_add(to), new_gap.wrapping_add(to));
+        let kept: ([f32; BLOCK], [I; BLOCK], [i32; BLOCK], [u16; BLOCK]) = (
+            *block(values, kept_leaf),
+            *block(entries, kept_leaf),
+            *block(cuts, kept_gap),
+            *block(depths, kept_gap),
+        );
+        let most = leaf.abs_diff(new_leaf).max(gap.abs_diff(new_gap));
+        let n = most.next_multiple_of(BLOCK) + 1;
+        if goes_on {
+            shift::down(
+                (&mut values[leaf..][..n], &mut entries[leaf..][..n]),
+                (&mut cuts[gap..][..n], &mut depths[gap..][..n]),
+            );
+        } else {
+            let (leaf, gap) = (leaf + 1 - n, gap + 1 - n);
+            shift::up(
+                (&mut values[leaf..][..n], &mut entries[leaf..][..n]),
+                (&mut cuts[gap..][..n], &mut depths[gap..][..n]),
+            );
+        }
+        *block(values, kept_leaf) = kept.0;
+        *block(entries, kept_leaf) = kept.1;
+        *block(cuts, kept_gap) = kept.2;
+        *block(depths, kept_gap) = kept.3;
+        (values[new_leaf], entries[new_leaf]) = (value, entry);
+        (cuts[new_gap], depths[new_gap]) = (i32::MAX, depth);
     }
 }
 
@@ -364,16 +410,6 @@ fn largest_of<K: Scan>(weights: &[f32]) -> usize {
     K::largest(weights)
 }
 
-/// How many of a block of cuts lie below a number.
-#[inline(always)]
-fn n_below(cuts: &[i32; BLOCK], key: i32) -> usize {
-    let mut n_below = 0_u32;
-    for cut in cuts {
-        n_below += u32::from(*cut < key);
-    }
-    n_below as usize
-}
-
 /// Adds to the depths from a place to another.
 #[inline(always)]
 fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
@@ -387,29 +423,6 @@ fn add(depths: &mut [u16], mut start: usize, end: usize, more: u16) {
         }
         start += WIDTH;
     }
-}
-
-/// Takes an element out of a list and puts another in elsewhere.
-#[inline(always)]
-fn relocate<T: Copy>(list: &mut [T], from: usize, to: usize, new: T) {
-    // In blocks, as a call that copies any number of bytes takes longer; what the last of them
-    // overwrites is put back.
-    if from < to {
-        let kept: [T; BLOCK] = *block(list, to + 1);
-        for at in (from..to).step_by(BLOCK) {
-            *block(list, at) = *block(list, at + 1);
-        }
-        *block(list, to + 1) = kept;
-    } else {
-        let kept: [T; BLOCK] = *block(list, to - BLOCK);
-        let mut at = from;
-        while at > to {
-            *block(list, at - BLOCK + 1) = *block(list, at - BLOCK);
-            at = at.saturating_sub(BLOCK);
-        }
-        *block(list, to - BLOCK) = kept;
-    }
-    list[to] = new;
 }
 
 #[inline(always)]
@@ -446,7 +459,7 @@ mod tests {
         lines.push(1, 1.5, 3, Some((key(1.0), 2)));
         lines.push(1, 2.5, 5, Some((key(2.0), 1)));
         let found = |lines: &Lines<u16>, x: f32| {
-            let rank = lines.rank(1, key(x));
+            let rank = lines.rank::<Portable>(1, key(x));
             let (left, right) = lines.depths_beside(1, rank);
             (lines.entry(1, rank), left.max(right))
         };

@@ -6,12 +6,15 @@ use crate::layout::{Idx, Layout, key};
 use crate::line::Hole;
 use crate::line_walk::score;
 use crate::sampler::{
-    exponential, exponential_below, largest, points_to_pass, takes_unconditionally,
+    exponential, exponential_below, four_points_to_pass, largest, takes_unconditionally,
 };
 use crate::scan::{Scan, beside};
 use crate::tables::Tables;
 use crate::trees::{Trees, is_twin};
 use crate::walk::BATCH;
+
+/// Trees that are drawn for at once.
+const FOUR: usize = 4;
 
 /// Learns a number, and returns the sum of its scores before where tables are given.
 #[inline(always)]
@@ -33,7 +36,7 @@ pub(crate) fn learn<L: Layout, K: Scan>(
             sum += score::<L, K>(trees, tables, start, &mut found[..end - start], x);
         } else {
             for lane in Lanes(takers) {
-                found[lane] = trees.lines.rank(start + lane, key);
+                found[lane] = trees.lines.rank::<K>(start + lane, key);
             }
         }
         let mut entries = [0; BATCH];
@@ -48,33 +51,52 @@ pub(crate) fn learn<L: Layout, K: Scan>(
                 *present.n_accepted += 1;
             }
         }
-        for lane in Lanes(takers) {
-            draw_next::<L, K>(trees, start + lane, entries[lane], present);
-        }
+        draw_next::<L, K>(trees, start, takers, &entries, present);
     }
     sum
 }
 
-/// Draws which number enters a sample next, where it is full; the weight of an entry may have
-/// changed.
+/// Draws which number enters each sample next that is full; the weights of entries may have changed.
 #[inline(always)]
 fn draw_next<L: Layout, K: Scan>(
     trees: &mut Trees<L>,
-    tree: usize,
-    entry: u32,
+    start: usize,
+    takers: u64,
+    entries: &[u32; BATCH],
     present: &Present<'_>,
 ) {
     let (policy, clock) = (present.policy, &*present.clock);
-    let head = &mut trees.heads[tree];
-    if head.n_entries < policy.sample_size {
-        return;
+    let mut full = takers;
+    for lane in Lanes(takers) {
+        let tree = start + lane;
+        if trees.heads[tree].n_entries < policy.sample_size {
+            full &= !(1 << lane);
+            continue;
+        }
+        let weights = &trees.weights[tree * trees.room..][..policy.sample_size as usize];
+        trees.lines.set_peak::<K>(tree, weights, entries[lane] as usize);
     }
-    let weights = &trees.weights[tree * trees.room..][..head.n_entries as usize];
-    trees.lines.set_peak::<K>(tree, weights, entry as usize);
-    let largest = trees.lines.largest::<K>(tree, weights);
-    head.largest = u32::try_from(largest).expect("a sample has at most 65 536 points");
-    let threshold = clock.threshold(weights[largest]);
-    trees.next[tree] = clock.n_points + 1 + points_to_pass(policy, threshold, &mut head.random);
+    let mut lanes = Lanes(full);
+    while lanes.0 != 0 {
+        // Four trees at a time, as one instruction calculates for four.
+        let (mut of, mut n_of) = ([0; FOUR], 0);
+        let (mut thresholds, mut uniform) = ([1.0; FOUR], [0.5; FOUR]);
+        for lane in lanes.by_ref().take(FOUR) {
+            let tree = start + lane;
+            let weights = &trees.weights[tree * trees.room..][..policy.sample_size as usize];
+            let largest = trees.lines.largest::<K>(tree, weights);
+            let head = &mut trees.heads[tree];
+            head.largest = u32::try_from(largest).expect("a sample has at most 65 536 points");
+            of[n_of % FOUR] = tree;
+            thresholds[n_of % FOUR] = clock.threshold(weights[largest]);
+            uniform[n_of % FOUR] = head.random.open01();
+            n_of += 1;
+        }
+        let n_points = four_points_to_pass(policy, thresholds, uniform);
+        for (tree, n_points) in of.iter().zip(n_points).take(n_of) {
+            trees.next[*tree] = clock.n_points + 1 + n_points;
+        }
+    }
 }
 
 /// The trees of a batch whose turn it is, a bit each.
@@ -156,7 +178,7 @@ pub(crate) fn remove<L: Layout, K: Scan>(trees: &mut Trees<L>, tree: usize, entr
         return trees.lines.no_hole(tree);
     }
     let slot = trees.slots[own].get();
-    let rank = trees.lines.rank(tree, key(trees.points.get_one(slot)));
+    let rank = trees.lines.rank::<K>(tree, key(trees.points.get_one(slot)));
     if trees.masses[own].get() > 1 {
         let heir = trees.name_heir(tree, entry);
         trees.lines.set_entry(tree, rank, heir);

@@ -54,7 +54,7 @@ pub(crate) fn score<L: Layout, K: Scan>(
     let lines = &trees.lines;
     let key = key(x);
     for (lane, rank) in ranks.iter_mut().enumerate() {
-        *rank = lines.rank(start + lane, key);
+        *rank = lines.rank::<K>(start + lane, key);
     }
     let mut values = [0.0; BATCH];
     let mut lanes = [Lane::default(); BATCH];

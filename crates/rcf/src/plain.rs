@@ -98,7 +98,7 @@ pub(crate) fn insert_everywhere(forest: &mut Forest, point: &[f32]) {
             trees.make_room(entry as usize + 1, sample_size);
             trees.heads[tree].n_entries += 1;
             if trees.lines.are_kept() {
-                let (hole, rank) = (trees.lines.no_hole(tree), trees.lines.rank(tree, key(padded[0])));
+                let (hole, rank) = (trees.lines.no_hole(tree), trees.lines.rank::<Portable>(tree, key(padded[0])));
                 line_change::insert::<_, Portable>(
                     trees, tree, entry, hole, rank, padded[0], &mut stored,
                 );

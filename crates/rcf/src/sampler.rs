@@ -12,7 +12,7 @@
 
 use alloc::vec::Vec;
 
-use crate::math::{exp, exp_less_1, ln};
+use crate::math::{exp, exp_less_1, ln, ln_of_four};
 use crate::random::Random;
 
 /// Weights are rebased when they have decayed by this factor, so that f32 holds them.
@@ -182,10 +182,41 @@ pub(crate) fn points_to_pass(policy: &Policy, threshold: f64, random: &mut Rando
         // Hardly any decay on the way: `1 + growth` would lose it.
         budget / first
     };
+    whole(n_points)
+}
+
+/// A number of points.
+#[inline(always)]
+fn whole(n_points: f64) -> u64 {
     // Beyond 2^61 points no stream comes back.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-    let n_points = n_points.clamp(0.0, 2e18) as u64;
-    n_points
+    #[expect(clippy::cast_possible_truncation, reason = "clamped")]
+    let n_points = n_points.clamp(0.0, 2e18) as i64;
+    n_points.cast_unsigned()
+}
+
+/// The same for four samples, by a uniform variable for each.
+#[inline(always)]
+pub(crate) fn four_points_to_pass(
+    policy: &Policy,
+    thresholds: [f64; 4],
+    uniform: [f64; 4],
+) -> [u64; 4] {
+    let budgets = ln_of_four(uniform).map(|ln| -ln);
+    let firsts = thresholds.map(|threshold| threshold * policy.growth);
+    let n_points = if policy.rate > 0.0 {
+        let mut raised = [0.0; 4];
+        for lane in 0..4 {
+            raised[lane] = 1.0 + budgets[lane] * policy.growth_less_1 / firsts[lane];
+        }
+        ln_of_four(raised).map(|ln| ln / policy.rate)
+    } else {
+        let mut n_points = [0.0; 4];
+        for lane in 0..4 {
+            n_points[lane] = budgets[lane] / firsts[lane];
+        }
+        n_points
+    };
+    n_points.map(whole)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Scores and updates know the lists that trees are packed in; everything else asks here.
 
 use crate::boxes::Bounds;
+use crate::kernel::Portable;
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::line::{Lines, Stretch};
 use crate::trees::{EMPTY, NONE, Trees, is_twin};
@@ -36,7 +37,8 @@ impl<'a, L: Layout> TreeView<'a, L> {
     pub(crate) fn leaf_of(self, point: &[f32]) -> Option<Ref> {
         if let Some(lines) = self.lines() {
             let is_empty = lines.n_leaves[self.tree] == 0;
-            return (!is_empty).then(|| leaf::<L>(lines.rank(self.tree, key(point[0]))));
+            return (!is_empty)
+                .then(|| leaf::<L>(lines.rank::<Portable>(self.tree, key(point[0]))));
         }
         let is_empty = self.trees.heads[self.tree].root == EMPTY;
         (!is_empty).then(|| self.trees.descend(self.tree, point))

@@ -31,6 +31,8 @@ impl<'a> Writer<'a> {
     #[inline(always)]
     pub(super) fn new(words: &'a mut Vec<u64>) -> Self {
         words.clear();
+        // One allocation for most trees.
+        words.reserve(128);
         Self { words, last: 0, n_last: 0 }
     }
 

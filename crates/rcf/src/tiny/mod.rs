@@ -49,11 +49,19 @@ struct Head {
 }
 
 /// A small forest of one dimension.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Tiny {
     heads: Box<[Head]>,
-    /// The trees' bits, one after the other, and what reads need behind them.
+    /// The trees' bits, one after the other, and what reads need behind them. See [`room_for`].
     bytes: Vec<u8>,
+}
+
+impl Clone for Tiny {
+    fn clone(&self) -> Self {
+        let mut bytes = Vec::with_capacity(room_for(self.bytes.len()));
+        bytes.extend_from_slice(&self.bytes);
+        Self { heads: self.heads.clone(), bytes }
+    }
 }
 
 impl Tiny {
@@ -93,21 +101,32 @@ impl Tiny {
         self.heads[tree].counts = counts;
         let (start, old_end) = (self.start(tree), self.heads[tree].end as usize);
         let (len, end) = (self.bytes.len(), start + n_bytes);
-        if end > old_end {
-            let more = end - old_end;
-            if self.bytes.capacity() - len < more {
-                self.bytes.reserve_exact(more + SLACK);
-            }
-            self.bytes.resize(len + more, 0);
-        }
         if end != old_end {
+            let new_len = len + end - old_end;
+            if new_len > len {
+                self.make_room(new_len);
+                self.bytes.resize(new_len, 0);
+            }
             self.bytes.copy_within(old_end..len, end);
-            self.bytes.truncate(len + end - old_end);
+            if new_len < len {
+                self.bytes.truncate(new_len);
+                self.make_room(new_len);
+            }
             for head in &mut self.heads[tree..] {
                 head.end = place(head.end as usize + end - old_end);
             }
         }
         bits::copy(words, &mut self.bytes[start..end]);
+    }
+
+    /// Fits the room to so many bytes, where it is too small or more than a step too large.
+    fn make_room(&mut self, len: usize) {
+        let (now, wanted) = (self.bytes.capacity(), room_for(len));
+        if now < len {
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        } else if now > wanted + STEP {
+            self.bytes.shrink_to(wanted);
+        }
     }
 
     /// The sum of the scores of a number.
@@ -197,8 +216,17 @@ impl Work for Learn<'_> {
     }
 }
 
-/// Bytes that are asked for beyond what is needed: trees change by some bytes at a time.
-const SLACK: usize = 32;
+/// Room is asked for in steps of so many bytes.
+const STEP: usize = 256;
+
+/// The room that so many bytes are given.
+///
+/// Trees change by some bytes at a time, which mostly fits into what is left of a step. And of few
+/// sizes, what one model leaves to move is where another fits: with as many sizes as lengths a third
+/// of a process's memory lay unused between its models.
+fn room_for(len: usize) -> usize {
+    len.next_multiple_of(STEP)
+}
 
 fn place(byte: usize) -> u32 {
     u32::try_from(byte).expect("a thousand trees of some hundred bytes")

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::code;
 use super::open::{OpenTree, small};
-use super::{Head, Tiny, bits, place};
+use super::{Head, Tiny, bits, place, room_for};
 use crate::ForestSettings;
 use crate::engine::{AnyTrees, with_trees};
 use crate::layout::{Layout, key};
@@ -21,7 +21,7 @@ impl Tiny {
             (0..trees.heads.len()).map(|tree| pack(trees, tree, &mut bytes, &mut words)).collect()
         });
         bytes.extend([0; bits::PAD]);
-        bytes.shrink_to_fit();
+        bytes.shrink_to(room_for(bytes.len()));
         Self { heads, bytes }
     }
 
