@@ -21,6 +21,9 @@ const REBASE_AT: f64 = 1e13;
 /// every point of the largest sample.
 const BEYOND: f64 = 1.7e38;
 
+/// Below, there is hardly any decay until the next point enters, and `1 + x` would lose it.
+const DECAYS: f64 = 1e-8;
+
 /// How a sample fills and forgets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Policy {
@@ -176,12 +179,7 @@ pub(crate) fn points_to_pass(policy: &Policy, threshold: f64, random: &mut Rando
     // uses up the budget enters: c r + .. + c r^n = c r (r^n - 1) / (r - 1).
     let first = threshold * policy.growth;
     let growth = budget * policy.growth_less_1 / first;
-    let n_points = if growth > 1e-8 {
-        ln(1.0 + growth) / policy.rate
-    } else {
-        // Hardly any decay on the way: `1 + growth` would lose it.
-        budget / first
-    };
+    let n_points = if growth > DECAYS { ln(1.0 + growth) / policy.rate } else { budget / first };
     whole(n_points)
 }
 
@@ -203,19 +201,17 @@ pub(crate) fn four_points_to_pass(
 ) -> [u64; 4] {
     let budgets = ln_of_four(uniform).map(|ln| -ln);
     let firsts = thresholds.map(|threshold| threshold * policy.growth);
-    let n_points = if policy.rate > 0.0 {
-        let mut raised = [0.0; 4];
-        for lane in 0..4 {
-            raised[lane] = 1.0 + budgets[lane] * policy.growth_less_1 / firsts[lane];
-        }
-        ln_of_four(raised).map(|ln| ln / policy.rate)
-    } else {
-        let mut n_points = [0.0; 4];
-        for lane in 0..4 {
-            n_points[lane] = budgets[lane] / firsts[lane];
-        }
-        n_points
-    };
+    let (mut growths, mut without) = ([0.0; 4], [0.0; 4]);
+    for lane in 0..4 {
+        growths[lane] = budgets[lane] * policy.growth_less_1 / firsts[lane];
+        without[lane] = budgets[lane] / firsts[lane];
+    }
+    let logarithms = ln_of_four(growths.map(|growth| 1.0 + growth));
+    let mut n_points = [0.0; 4];
+    for lane in 0..4 {
+        let with = logarithms[lane] / policy.rate;
+        n_points[lane] = if growths[lane] > DECAYS { with } else { without[lane] };
+    }
     n_points.map(whole)
 }
 

@@ -99,7 +99,7 @@ impl Storage {
         match self {
             Self::Spread(trees) => with_trees!(&mut **trees, trees => {
                 for tree in 0..trees.heads.len() {
-                    draw_next(trees, tree, policy, clock);
+                    draw_next(trees, core::iter::once(tree), policy, clock);
                 }
             }),
             Self::Tiny(tiny) => tiny.draw_all_next(policy, clock),
