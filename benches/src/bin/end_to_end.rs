@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let running = pipeline.spawn(built.pipeline.run(told));
     let putting = sensors.spawn(async move {
         let endpoint = ConnectionSettings::local(&format!("http://{kinesis}"));
-        let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
+        let producer = Producer::new(client(&endpoint).await, ProducerSettings::unlimited(STREAM));
         for reading in Sensors::new(SensorSettings::default())?.take(n_records) {
             producer.put(&reading.name, reading.to_json().into()).await?;
         }

@@ -128,7 +128,7 @@ impl Embedded {
         let mut sensors = None;
         if settings.sensors {
             let client = client(&connection(endpoint.address)).await;
-            let producer = Producer::new(client, ProducerSettings::new(STREAM));
+            let producer = Producer::new(client, ProducerSettings::unlimited(STREAM));
             let run = run_sensors(producer, settings.sensor_seed, settings.rate, stopped);
             sensors = Some(tokio::spawn(run));
         }

@@ -184,7 +184,7 @@ mod tests {
         let endpoint = serve_kinesis(([127, 0, 0, 1], 0).into()).await.expect("starts");
         let client = client(&connection(endpoint.address)).await;
         // Larger than what the server takes by default.
-        let producer = Producer::new(client.clone(), ProducerSettings::new(STREAM));
+        let producer = Producer::new(client.clone(), ProducerSettings::unlimited(STREAM));
         for n in 0..8_u8 {
             producer.put("k", vec![n; 1_000_000].into()).await.expect("accepted");
         }
