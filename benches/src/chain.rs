@@ -30,8 +30,12 @@ pub struct Services {
     /// What is behind the sinks.
     pub receiver: SocketAddr,
     store: Store,
+    turn: Turn,
 }
 
+/// Whose turn it is at the stream's server. Version 0.7 of it holds a lock of its own over a point
+/// where it waits: two requests at once on one thread may wait for each other for ever.
+type Turn = Arc<tokio::sync::Mutex<()>>;
 type Storm = Arc<Mutex<(Random, u64)>>;
 
 impl Services {
@@ -48,12 +52,14 @@ impl Services {
             ..StoreOptions::default()
         });
         let storm: Storm = Arc::new(Mutex::new((Random::new(seed), one_in)));
+        let turn = Turn::default();
         let app = app
+            .layer(from_fn_with_state(Arc::clone(&turn), one_at_a_time))
             .layer(from_fn_with_state(storm, fail_now_and_then))
             .layer(axum::extract::DefaultBodyLimit::max(16 << 20));
         let kinesis = eddy_harness::serve(app).await;
         let receiver = eddy_harness::serve(receiver.router()).await;
-        let services = Self { kinesis, receiver, store };
+        let services = Self { kinesis, receiver, store, turn };
         ensure_stream(&services.client().await, STREAM, n_shards).await?;
         Ok(services)
     }
@@ -109,6 +115,7 @@ impl Services {
             let from = shard_ix_to_hex(shard_idx) + "/";
             let to = shard_ix_to_hex(shard_idx) + "/" + settled.sequence.as_str();
             while self.store.metrics().retained_bytes() > max_bytes {
+                let _turn = self.turn.lock().await;
                 let oldest =
                     self.store.get_records_range_limited(STREAM, &from, &to, TRIM_RECORDS).await;
                 if oldest.is_empty() {
@@ -119,6 +126,11 @@ impl Services {
             }
         }
     }
+}
+
+async fn one_at_a_time(State(turn): State<Turn>, request: Request, next: Next) -> Response {
+    let _turn = turn.lock().await;
+    next.run(request).await
 }
 
 /// Refuses a request, or loses the answer to one that changes nothing.
