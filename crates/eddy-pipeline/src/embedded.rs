@@ -122,7 +122,8 @@ impl Embedded {
         let stream = pipeline.pipeline.source;
         pipeline.pipeline.source = Arc::new(InProcessStream { stream, created_ms });
         let counters = Arc::clone(&pipeline.pipeline.counters);
-        tokio::spawn(KinesisEndpoint::trim(endpoint.store(), counters));
+        let (store, turn) = endpoint.store();
+        tokio::spawn(KinesisEndpoint::trim(store, turn, counters));
 
         let (sensors_stop, stopped) = watch::channel(false);
         let mut sensors = None;
