@@ -10,11 +10,11 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use eddy_benches::process::{cpu_seconds, peak_mib, runtime};
 use eddy_kinesis::{ConnectionSettings, Producer, ProducerSettings, client};
 use eddy_pipeline::embedded::{EmbeddedSettings, STREAM, serve_kinesis};
 use eddy_pipeline::{Stop, build};
 use eddy_sensors::{SensorSettings, Sensors};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 fn main() -> Result<()> {
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let running = pipeline.spawn(built.pipeline.run(told));
     let putting = sensors.spawn(async move {
         let endpoint = ConnectionSettings::local(&format!("http://{kinesis}"));
-        let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
+        let producer = Producer::new(client(&endpoint).await, ProducerSettings::unlimited(STREAM));
         for reading in Sensors::new(SensorSettings::default())?.take(n_records) {
             producer.put(&reading.name, reading.to_json().into()).await?;
         }
@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     let n = n_records as f64;
     let us = |seconds: f64| (1e7 * seconds / n).round() / 10.0;
     let (decode_s, score_s) = (totals.decode_ns as f64 / 1e9, totals.score_ns as f64 / 1e9);
-    let pipeline_s = cpu_seconds("pipeline").unwrap_or(0.0);
+    let pipeline_s = cpu_seconds("pipeline");
     println!(
         "{}",
         serde_json::json!({
@@ -63,49 +63,16 @@ fn main() -> Result<()> {
             "records_per_s": (n / all_s).round(),
             "put_per_s": (n / put_s).round(),
             "cpu_us_per_record": {
-                "total": us(cpu_seconds("").unwrap_or(0.0)),
-                "producer": us(cpu_seconds("producer").unwrap_or(0.0)),
-                "endpoint": us(cpu_seconds("endpoint").unwrap_or(0.0)),
+                "total": us(cpu_seconds("")),
+                "producer": us(cpu_seconds("producer")),
+                "endpoint": us(cpu_seconds("endpoint")),
                 "decode": us(decode_s),
                 "score": us(score_s),
                 "pipeline": us(pipeline_s - decode_s - score_s),
-                "index": us(cpu_seconds("thrd-tantivy").unwrap_or(0.0) + cpu_seconds("merge_thread").unwrap_or(0.0)),
+                "index": us(cpu_seconds("thrd-tantivy") + cpu_seconds("merge_thread")),
             },
-            "peak_mib": peak_mib(),
+            "peak_mib": peak_mib().round(),
         })
     );
     Ok(())
-}
-
-fn runtime(name: &str, n_threads: usize) -> Result<Runtime> {
-    Ok(Builder::new_multi_thread()
-        .worker_threads(n_threads)
-        .thread_name(name)
-        .enable_all()
-        .build()?)
-}
-
-/// User and system time of this process's threads whose name begins so; `None` where /proc does
-/// not tell.
-fn cpu_seconds(name: &str) -> Option<f64> {
-    let mut ticks = 0.0;
-    for task in std::fs::read_dir("/proc/self/task").ok()? {
-        let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-        // The name stands in parentheses and may hold any character; behind it, fields 14 and 15
-        // are the times in hundredths of a second.
-        let (head, fields) = stat.rsplit_once(')')?;
-        if !head.split_once('(')?.1.starts_with(name) {
-            continue;
-        }
-        let fields = fields.split_whitespace().skip(11).take(2);
-        ticks += fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>();
-    }
-    Some(ticks / 100.0)
-}
-
-/// The largest memory of this process; 0 where /proc does not tell.
-fn peak_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use eddy_kinesis::ProducerSettings;
 use eddy_sensors::SensorSettings;
 
 /// Simulates sensors: puts readings with known anomalies into a Kinesis stream.
@@ -52,6 +53,17 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "stdout")]
     pub(crate) create_stream: bool,
 
+    /// Put readings of one sensor that wait together as one record of the stream, in the format of
+    /// Amazon's Kinesis Producer Library (eddy and Amazon's KCL take it apart again): a shard takes
+    /// 1000 records a second, and so many more readings.
+    #[arg(long, conflicts_with = "stdout")]
+    pub(crate) aggregate: bool,
+
+    /// Whether no shard is sent more than the service lets it take: 1000 records and 1 MiB a second,
+    /// after a burst of as much [default: true on AWS, false at other endpoints].
+    #[arg(long, value_name = "BOOL", conflicts_with = "stdout")]
+    pub(crate) shard_limits: Option<bool>,
+
     /// Write the readings to standard output, one a line, and to no stream.
     #[arg(long)]
     pub(crate) stdout: bool,
@@ -79,8 +91,27 @@ impl Options {
 
     /// Whether a stream that does not exist is created: at endpoints other than AWS's, or if asked.
     pub(crate) fn may_create_stream(&self) -> bool {
-        let on_aws = self.endpoint().is_none_or(|url| url.contains(".amazonaws.com"));
-        self.create_stream || !on_aws
+        self.create_stream || !self.is_on_aws()
+    }
+
+    fn is_on_aws(&self) -> bool {
+        self.endpoint().is_none_or(|url| url.contains(".amazonaws.com"))
+    }
+
+    /// How readings are put: the defaults, but for what the command line says.
+    pub(crate) fn producer_settings(&self) -> ProducerSettings {
+        let settings = if self.shard_limits.unwrap_or(self.is_on_aws()) {
+            ProducerSettings::new(&self.stream)
+        } else {
+            ProducerSettings::unlimited(&self.stream)
+        };
+        ProducerSettings {
+            max_buffered_bytes: MAX_BUFFERED_BYTES,
+            aggregate: self.aggregate,
+            // The longer a reading waits, the more go together.
+            linger_ms: if self.aggregate { AGGREGATE_LINGER_MS } else { settings.linger_ms },
+            ..settings
+        }
     }
 
     /// Where readings go, for a person.
@@ -109,6 +140,12 @@ fn rate(text: &str) -> Result<f64, String> {
         _ => Err(format!("expected 0 or at least {MIN_RATE}")),
     }
 }
+
+/// What waits for the stream at most: at Ctrl-C all of it is still sent.
+const MAX_BUFFERED_BYTES: u32 = 4 * 1024 * 1024;
+
+/// The producer library's default.
+const AGGREGATE_LINGER_MS: u64 = 100;
 
 /// One record a day: slower is a mistake.
 const MIN_RATE: f64 = 1.0 / 86_400.0;
@@ -143,6 +180,19 @@ mod tests {
             "https://kinesis.eu-west-1.amazonaws.com",
             "--create-stream",
         ]));
+    }
+
+    #[test]
+    fn shards_are_spared_on_aws_or_if_asked() {
+        let limited = |arguments: &[&str]| {
+            let options = Options::parse_from([&["eddy-sensor"][..], arguments].concat());
+            options.producer_settings().shard_limits.is_some()
+        };
+        let aws = ["--endpoint-url", "https://kinesis.eu-west-1.amazonaws.com"];
+        let local = ["--endpoint-url", "http://127.0.0.1:4567"];
+        assert!(limited(&aws) && !limited(&local));
+        assert!(limited(&[&local[..], &["--shard-limits", "true"]].concat()));
+        assert!(!limited(&[&aws[..], &["--shard-limits", "false"]].concat()));
     }
 
     #[test]

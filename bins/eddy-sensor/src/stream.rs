@@ -2,17 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use eddy_kinesis::{
-    Client, ConnectionSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
-    ensure_stream,
+    Client, ConnectionSettings, KinesisSource, Producer, ReadSettings, client, ensure_stream,
 };
 use eddy_sensors::Reading;
 use eddy_stream::Source;
 
 use crate::options::Options;
 use crate::report::Delivered;
-
-/// What waits for the stream at most: at Ctrl-C all of it is still sent.
-const MAX_BUFFERED_BYTES: u32 = 4 * 1024 * 1024;
 
 /// A stream as a receiver of readings.
 pub(crate) struct Stream {
@@ -34,11 +30,7 @@ impl Stream {
             must_exist(&client, &options.stream).await?;
             false
         };
-        let producer = ProducerSettings {
-            max_buffered_bytes: MAX_BUFFERED_BYTES,
-            ..ProducerSettings::new(&options.stream)
-        };
-        Ok(Self { producer: Producer::new(client, producer), created })
+        Ok(Self { producer: Producer::new(client, options.producer_settings()), created })
     }
 
     /// Whether the stream did not exist before.

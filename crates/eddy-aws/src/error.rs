@@ -38,6 +38,8 @@ pub struct CallError {
     pub failure: Failure,
     // Denied before it was sent, for want of credentials.
     without_credentials: bool,
+    // No answer came: nobody is there, or too slow.
+    unanswered: bool,
     message: String,
 }
 
@@ -49,7 +51,8 @@ impl CallError {
     {
         if lacks_credentials(&error) {
             let message = with_sources(&error);
-            return Self { failure: Failure::Denied, without_credentials: true, message };
+            let failure = Failure::Denied;
+            return Self { failure, without_credentials: true, unanswered: false, message };
         }
         let answer = error.raw_response().filter(|answer| !answer.status().is_success());
         let status = answer.map(|answer| answer.status().as_u16());
@@ -76,12 +79,13 @@ impl CallError {
             }
             _ => with_sources(&error),
         };
-        Self { failure, without_credentials: false, message }
+        let unanswered = matches!(error, SdkError::DispatchFailure(_) | SdkError::TimeoutError(_));
+        Self { failure, without_credentials: false, unanswered, message }
     }
 
     /// Something of ours that may pass.
     pub fn passing(message: String) -> Self {
-        Self { failure: Failure::Passing, without_credentials: false, message }
+        Self { failure: Failure::Passing, without_credentials: false, unanswered: false, message }
     }
 
     /// An error in the midst of an answer that is a stream of events: what the service said breaks
@@ -93,7 +97,13 @@ impl CallError {
     {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
         let failure = code.map_or(Failure::Passing, failure_of_code);
-        Self { failure, without_credentials: false, message: with_sources(&error) }
+        let message = with_sources(&error);
+        Self { failure, without_credentials: false, unanswered: false, message }
+    }
+
+    /// Whether no answer came, such as from an address where nobody listens.
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered
     }
 
     /// Whether the caller is known and may not do this: another action may be allowed.
@@ -316,6 +326,7 @@ mod tests {
         }
         let busy = unsent(CredentialsError::provider_error("503 from the metadata service"));
         assert_eq!(busy.failure, Failure::Passing);
+        assert!(busy.is_unanswered() && !coded(500, "InternalFailure").is_unanswered());
     }
 
     #[test]

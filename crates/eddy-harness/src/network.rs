@@ -53,6 +53,7 @@ struct State {
     life: Option<u64>,
     dead: bool,
     late: Vec<Late>,
+    n_departed: u64,
     trace: DefaultHasher,
     n_steps: u64,
 }
@@ -60,6 +61,8 @@ struct State {
 /// A request that its sender did not wait for.
 #[derive(Debug)]
 struct Late {
+    // The number of its departure.
+    departed: u64,
     to: Router,
     request: (axum::http::request::Parts, Bytes),
 }
@@ -84,6 +87,7 @@ impl Network {
             life: None,
             dead: false,
             late: Vec::new(),
+            n_departed: 0,
             trace: DefaultHasher::new(),
             n_steps: 0,
         };
@@ -126,8 +130,10 @@ impl Network {
 
     /// Lets requests arrive that their senders have given up or did not outlive.
     pub async fn deliver_late(&self) {
-        let late = std::mem::take(&mut self.lock().late);
-        for Late { to, request: (parts, body) } in late {
+        let mut late = std::mem::take(&mut self.lock().late);
+        // A runtime that ends drops its tasks in an order that the seed does not decide.
+        late.sort_by_key(|late| late.departed);
+        for Late { to, request: (parts, body), .. } in late {
             // Nobody waits for the answer; one that never comes must not hold up the world.
             let answered = to.oneshot(Request::from_parts(parts, Body::from(body)));
             let _answer = tokio::time::timeout(Duration::from_secs(1), answered).await;
@@ -195,10 +201,16 @@ impl Network {
             None => request.uri().path().to_owned(),
         };
         let fate = self.fate();
-        self.step(&format!("{doing} {fate:?}")).await;
+        self.step(&format!("{doing} {} {fate:?}", request.body().len())).await;
         let (parts, body) = request.into_parts();
-        let mut on_its_way =
-            OnItsWay { network: self, late: Some(Late { to, request: (parts, body) }) };
+        let mut on_its_way = {
+            let mut state = self.lock();
+            state.n_departed += 1;
+            let late = Late { departed: state.n_departed, to, request: (parts, body) };
+            // Drawn now, not when it is dropped: see `deliver_late`.
+            let may_arrive = state.random.one_in(2);
+            OnItsWay { network: self, late: Some(late), may_arrive }
+        };
         self.wait(if fate == Fate::Late { 14_000 } else { 20 }).await;
         match fate {
             Fate::LostBefore => {
@@ -217,7 +229,7 @@ impl Network {
             Fate::Well | Fate::Late | Fate::LostAfter => {}
         }
         self.step("arrives").await;
-        let Some(Late { to, request: (parts, body) }) = on_its_way.late.take() else {
+        let Some(Late { to, request: (parts, body), .. }) = on_its_way.late.take() else {
             return Err(Broken);
         };
         let request = Request::from_parts(parts, Body::from(body));
@@ -248,15 +260,15 @@ impl Network {
 struct OnItsWay<'a> {
     network: &'a Network,
     late: Option<Late>,
+    may_arrive: bool,
 }
 
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
-        let mut state = self.network.lock();
         if let Some(late) = self.late.take()
-            && state.random.one_in(2)
+            && self.may_arrive
         {
-            state.late.push(late);
+            self.network.lock().late.push(late);
         }
     }
 }

@@ -35,15 +35,22 @@ impl SourceCounters {
     counter!(retries, add_retries, "Other calls that failed and were tried again.");
 }
 
-/// What became of the records that were put.
+/// What became of the records that were put: `put` are `acknowledged`, `failed`, or wait. A record in
+/// an aggregate counts as itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProducerCounts {
+    /// Records handed over.
+    pub put: u64,
     /// Records that the stream has acknowledged.
     pub acknowledged: u64,
     /// Records given up.
     pub failed: u64,
     /// Attempts of single records beyond their first.
     pub retried: u64,
+    /// Attempts that a shard refused because it was full.
+    pub throttled: u64,
     /// Payload bytes acknowledged.
     pub bytes: u64,
+    /// Records of the stream that were acknowledged, an aggregate as one.
+    pub stream_records: u64,
 }

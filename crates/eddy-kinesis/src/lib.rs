@@ -7,8 +7,9 @@
 //!   no credentials.
 //! - [`KinesisSource`] lists shards with their parents and opens readers that renew iterators, back
 //!   off, take KPL aggregates apart and keep within the service's limits.
-//! - [`Producer`] batches records, retries exactly the entries that failed, keeps the order of each
-//!   partition key and counts what became of every record.
+//! - [`Producer`] batches records, in aggregates if asked, keeps within what each shard takes,
+//!   retries exactly the entries that failed, keeps the order of each partition key and counts what
+//!   became of every record.
 //!
 //! AWS types do not leave this crate but for the client, which only it can use. It does not decode
 //! payloads, keeps no position (a reader starts where it is told) and starts no child before its
@@ -34,6 +35,7 @@ mod producer;
 mod retries;
 mod server_date;
 mod shard_reader;
+mod shards;
 mod source;
 mod subscription;
 mod unpack;
@@ -41,7 +43,7 @@ mod unpack;
 pub use client::{client, ensure_stream};
 pub use counters::{ProducerCounts, SourceCounters};
 pub use limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
-pub use producer::{Producer, ProducerSettings};
+pub use producer::{Producer, ProducerSettings, ShardLimits};
 pub use source::{KinesisSource, ReadSettings};
 
 /// A connection to Kinesis: what [`client`] makes.

@@ -11,3 +11,9 @@ pub const MAX_RECORD_BYTES: usize = 1 << 20;
 pub(crate) const MAX_READ_RECORDS: i32 = 10_000;
 /// A shard may be read five times a second (GetRecords).
 pub(crate) const MIN_READ_INTERVAL_MS: u64 = 200;
+/// Records that a shard takes in a second (Quotas and limits).
+pub(crate) const SHARD_RECORDS_PER_S: u32 = 1000;
+/// Bytes that a shard takes in a second, partition keys included (Quotas and limits: 1 MB).
+pub(crate) const SHARD_BYTES_PER_S: u32 = 1 << 20;
+/// Characters of a partition key (PutRecords).
+pub(crate) const MAX_PARTITION_KEY_CHARS: usize = 256;

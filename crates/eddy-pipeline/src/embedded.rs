@@ -122,13 +122,14 @@ impl Embedded {
         let stream = pipeline.pipeline.source;
         pipeline.pipeline.source = Arc::new(InProcessStream { stream, created_ms });
         let counters = Arc::clone(&pipeline.pipeline.counters);
-        tokio::spawn(KinesisEndpoint::trim(endpoint.store(), counters));
+        let (store, turn) = endpoint.store();
+        tokio::spawn(KinesisEndpoint::trim(store, turn, counters));
 
         let (sensors_stop, stopped) = watch::channel(false);
         let mut sensors = None;
         if settings.sensors {
             let client = client(&connection(endpoint.address)).await;
-            let producer = Producer::new(client, ProducerSettings::new(STREAM));
+            let producer = Producer::new(client, ProducerSettings::unlimited(STREAM));
             let run = run_sensors(producer, settings.sensor_seed, settings.rate, stopped);
             sensors = Some(tokio::spawn(run));
         }

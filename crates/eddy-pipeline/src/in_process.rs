@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
@@ -16,6 +16,7 @@ use eddy_stream::{Partition, PartitionReader, Source, Start, StreamError};
 use ferrokinesis::sequence::shard_ix_to_hex;
 use ferrokinesis::store::{Store, StoreOptions};
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use crate::Counters;
 
@@ -37,7 +38,12 @@ pub struct KinesisEndpoint {
     /// Where it listens.
     pub address: SocketAddr,
     store: Store,
+    turn: Turn,
 }
+
+/// Whose turn it is at the server's store. Version 0.7 of the server holds a lock of its own over a
+/// point where it waits, so requests at once may wait for each other for ever.
+pub(crate) type Turn = Arc<Mutex<()>>;
 
 /// The settings of a client of that endpoint.
 pub(crate) fn connection(address: SocketAddr) -> ConnectionSettings {
@@ -69,14 +75,20 @@ pub async fn serve_kinesis(listen: SocketAddr) -> Result<KinesisEndpoint, Stream
         max_retained_bytes: Some(MAX_STREAM_BYTES),
         ..StoreOptions::default()
     });
-    let app = guarded(app);
+    let turn = Turn::default();
+    let app = guarded(app.layer(middleware::from_fn_with_state(Arc::clone(&turn), one_at_a_time)));
     tokio::spawn(async move { axum::serve(listener, app).await });
     ensure_stream(&client(&connection(address)).await, STREAM, 1).await?;
-    Ok(KinesisEndpoint { address, store })
+    Ok(KinesisEndpoint { address, store, turn })
 }
 
 fn guarded(app: Router) -> Router {
     app.layer(DefaultBodyLimit::max(MAX_BODY_BYTES)).layer(middleware::from_fn(refuse_pages))
+}
+
+async fn one_at_a_time(State(turn): State<Turn>, request: Request, next: Next) -> Response {
+    let _turn = turn.lock().await;
+    next.run(request).await
 }
 
 async fn refuse_pages(request: Request, next: Next) -> Response {
@@ -88,7 +100,7 @@ async fn refuse_pages(request: Request, next: Next) -> Response {
 
 impl KinesisEndpoint {
     /// Drops settled records of [`STREAM`] whenever it has grown large; runs until it is dropped.
-    pub(crate) async fn trim(store: Store, counters: Arc<Counters>) {
+    pub(crate) async fn trim(store: Store, turn: Turn, counters: Arc<Counters>) {
         loop {
             tokio::time::sleep(TRIM_INTERVAL).await;
             if store.metrics().retained_bytes() < TRIM_FROM_BYTES {
@@ -97,6 +109,7 @@ impl KinesisEndpoint {
             for (partition, status) in counters.partitions() {
                 let Some(settled) = status.settled else { continue };
                 while store.metrics().retained_bytes() > TRIM_FROM_BYTES / 2 {
+                    let _turn = turn.lock().await;
                     if !trim_shard(&store, &partition, settled.sequence.as_str()).await {
                         break;
                     }
@@ -105,9 +118,9 @@ impl KinesisEndpoint {
         }
     }
 
-    /// The stream's records, for [`KinesisEndpoint::trim`].
-    pub(crate) fn store(&self) -> Store {
-        self.store.clone()
+    /// The stream's records and whose turn it is at them, for [`KinesisEndpoint::trim`].
+    pub(crate) fn store(&self) -> (Store, Turn) {
+        (self.store.clone(), Arc::clone(&self.turn))
     }
 }
 
@@ -184,7 +197,7 @@ mod tests {
         let endpoint = serve_kinesis(([127, 0, 0, 1], 0).into()).await.expect("starts");
         let client = client(&connection(endpoint.address)).await;
         // Larger than what the server takes by default.
-        let producer = Producer::new(client.clone(), ProducerSettings::new(STREAM));
+        let producer = Producer::new(client.clone(), ProducerSettings::unlimited(STREAM));
         for n in 0..8_u8 {
             producer.put("k", vec![n; 1_000_000].into()).await.expect("accepted");
         }

@@ -19,6 +19,9 @@ pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// How long rows are tried again before the partition starts again at its last commit, in
 /// milliseconds.
 pub const GIVE_UP_AFTER_MS: u64 = 300_000;
+/// How long Firehose may give no answer at the start, in milliseconds: longer than a network needs
+/// that comes up with the machine.
+pub const ANSWER_WITHIN_MS: u64 = 30_000;
 /// Bytes of an archive's object before compression unless the settings say otherwise. Memory holds
 /// the compressed object of every partition.
 pub const ARCHIVE_OBJECT_BYTES: usize = 32 << 20;

@@ -37,6 +37,12 @@ impl Backoff {
 
     /// Notes a failed attempt and waits a random time, at most the present bound.
     pub async fn wait(&mut self) {
+        tokio::time::sleep(self.next_pause()).await;
+    }
+
+    /// Notes a failed attempt and says how long to wait: [`Backoff::wait`] for those who have
+    /// something else to do meanwhile.
+    pub fn next_pause(&mut self) -> Duration {
         self.since.get_or_insert_with(Instant::now);
         let bound = self.first.saturating_mul(1 << self.n_failures.min(16)).min(self.longest);
         self.n_failures += 1;
@@ -46,6 +52,6 @@ impl Backoff {
         self.random ^= self.random << 17;
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let share = (self.random >> 11) as f64 / (1_u64 << 53) as f64;
-        tokio::time::sleep(bound.mul_f64(share)).await;
+        bound.mul_f64(share)
     }
 }

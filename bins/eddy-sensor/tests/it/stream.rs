@@ -65,6 +65,35 @@ async fn readings_arrive_in_order_in_a_stream_created_on_first_use() {
     assert_eq!(stored(&endpoint, 2000).await, expected);
 }
 
+#[tokio::test]
+async fn aggregates_are_read_back_as_the_readings_that_went_in() {
+    let endpoint = serve();
+    let arguments = [
+        "--rate",
+        "0",
+        "--count",
+        "3000",
+        "--sensors",
+        "3",
+        "--aggregate",
+        "--shard-limits",
+        "true",
+    ];
+    let output = run(&endpoint, &arguments);
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("sent 3000, acknowledged 3000, failed 0, retried 0"), "{text}");
+    let settings = SensorSettings { n_sensors: 3, ..SensorSettings::default() };
+    let readings = Sensors::new(settings).expect("valid").take(3000);
+    let mut expected: Vec<_> =
+        readings.map(|reading| (reading.name.to_string(), reading.to_json())).collect();
+    // In order of each sensor.
+    expected.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut found = stored(&endpoint, 3000).await;
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert_eq!(found, expected);
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_finishes_what_is_under_way_and_counts_it() {

@@ -18,7 +18,7 @@ fn put(endpoint: &str, readings: &[Reading]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let client = client(&ConnectionSettings::local(endpoint)).await;
-        let producer = Producer::new(client, ProducerSettings::new("RawStreamData"));
+        let producer = Producer::new(client, ProducerSettings::unlimited("RawStreamData"));
         for reading in readings {
             let payload = reading.to_json().into();
             producer.put(&reading.name, payload).await.expect("accepted");

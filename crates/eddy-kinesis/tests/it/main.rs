@@ -1,5 +1,6 @@
 //! Against an in-process Kinesis.
 
+mod producer;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,15 +174,17 @@ async fn an_aggregate_is_resumed_in_its_middle() {
 async fn entries_that_the_service_throttles_are_put_again_and_all_arrive() {
     let server = Server::start(|options| options.enforce_limits = true).await;
     ensure_stream(&server.client, STREAM, 1).await.expect("created");
-    let producer = Producer::new(server.client.clone(), ProducerSettings::new(STREAM));
+    let settings = ProducerSettings::unlimited(STREAM);
+    let producer = Producer::new(server.client.clone(), settings);
     // A shard takes a megabyte a second; the first request alone has three.
     let large = |n: u64| Bytes::from(format!("{n:20000}"));
     for n in 0..150 {
         producer.put("k", large(n)).await.expect("accepted");
     }
     let counts = producer.flush().await;
-    assert_eq!((counts.acknowledged, counts.failed), (150, 0));
-    assert!(counts.retried > 0);
+    assert_eq!((counts.put, counts.acknowledged, counts.failed), (150, 150, 0));
+    assert!(counts.throttled > 0);
+    assert!(counts.retried >= counts.throttled);
     let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
     let shard = source.partitions().await.expect("listed").remove(0).id;
     let records = drain(source.open(&shard, &Start::TrimHorizon).await.expect("opens")).await;

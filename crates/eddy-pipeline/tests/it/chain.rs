@@ -35,7 +35,7 @@ async fn run<T>(
     let embedded = Embedded::start(settings).await.expect("starts");
     let index = embedded.index.clone();
     let endpoint = ConnectionSettings::local(&format!("http://{}", embedded.kinesis));
-    let producer = Producer::new(client(&endpoint).await, ProducerSettings::new(STREAM));
+    let producer = Producer::new(client(&endpoint).await, ProducerSettings::unlimited(STREAM));
     let (tell, told) = watch::channel(Stop::No);
     let running = tokio::spawn(embedded.run(told));
     let mut n_put = 0;
@@ -131,7 +131,7 @@ async fn twenty_thousand_readings_arrive_once_with_the_scores_of_the_forest() {
     let built = build(&chain.settings().await).await.expect("opens");
     let index = built.index.expect("there is an index sink");
     let counters = Arc::clone(&built.pipeline.counters);
-    let producer = Producer::new(client(&chain.kinesis).await, ProducerSettings::new(STREAM));
+    let producer = Producer::new(client(&chain.kinesis).await, ProducerSettings::unlimited(STREAM));
     let (tell, told) = watch::channel(Stop::No);
     let running = tokio::spawn(built.pipeline.run(told));
     for reading in &readings {

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eddy_aws::{Failure, Resource, SdkConfig, connect};
+use eddy_aws::{CallError, Failure, Resource, SdkConfig, connect};
 use eddy_record::ScoredRecord;
 use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
 use service::Service;
+use tokio::time::Instant;
+
 pub use settings::FirehoseSettings;
 
 /// Puts rows into a delivery stream, one line of JSON a record.
@@ -36,15 +38,26 @@ impl FirehoseSink {
         Self { service: Service::over(settings, config), settings: settings.clone() }
     }
 
-    /// Asks for the delivery stream, so that a wrong name or wrong credentials are known at the
-    /// start. Where asking is not allowed (`firehose:DescribeDeliveryStream`) or fails for another
-    /// reason, the first rows will tell.
+    /// Asks for the delivery stream, so that a wrong name, wrong credentials or a wrong address are
+    /// known at the start. Where asking is not allowed (`firehose:DescribeDeliveryStream`) or is
+    /// answered with another failure, the first rows will tell.
     ///
     /// # Errors
-    /// The delivery stream does not exist, or the credentials are missing or not accepted.
+    /// The delivery stream does not exist, the credentials are missing or not accepted, or no answer
+    /// came within `answer_within_ms`.
     pub async fn check(&self) -> Result<(), StreamError> {
-        let Err(error) = self.service.describe().await else { return Ok(()) };
+        let Err(error) = self.described().await else { return Ok(()) };
         let name = &self.settings.delivery_stream;
+        if error.is_unanswered() && error.failure == Failure::Passing {
+            return Err(StreamError::fatal(format!(
+                "Firehose, with the delivery stream {name}, has not answered for {} ms: check the \
+                 sink's connection (region, endpoint_url), AWS_ENDPOINT_URL_FIREHOSE, and that this \
+                 machine reaches it (network, proxy, VPC endpoint); for one that comes up later, \
+                 raise answer_within_ms",
+                self.settings.answer_within_ms
+            ))
+            .with_source(error.to_string()));
+        }
         let will_fail = match error.failure {
             Failure::NotFound => true,
             Failure::Denied => !error.lacks_permission(),
@@ -56,6 +69,29 @@ impl FirehoseSink {
         }
         tracing::info!(delivery_stream = name, reason = %error, "cannot look at it before the start");
         Ok(())
+    }
+
+    /// Asks until there is an answer, or has been none for too long.
+    async fn described(&self) -> Result<(), CallError> {
+        let name = &self.settings.delivery_stream;
+        let answer_within = Duration::from_millis(self.settings.answer_within_ms);
+        let start = Instant::now();
+        let mut pause = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), name);
+        let mut failures = FailureLog::default();
+        loop {
+            let Err(error) = self.service.describe().await else { return Ok(()) };
+            let may_come = error.is_unanswered() && error.failure == Failure::Passing;
+            if !may_come || start.elapsed() >= answer_within {
+                return Err(error);
+            }
+            if let Some(failing_for) = failures.failed() {
+                tracing::warn!(
+                    delivery_stream = name, reason = %error, ?failing_for,
+                    "Firehose does not answer; asking again",
+                );
+            }
+            pause.wait().await;
+        }
     }
 
     /// Puts a batch until the service has all of it.

@@ -3,7 +3,7 @@
 use eddy_aws::ConnectionSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::GIVE_UP_AFTER_MS;
+use crate::limits::{ANSWER_WITHIN_MS, GIVE_UP_AFTER_MS};
 
 /// Settings of a [`FirehoseSink`](crate::FirehoseSink).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,10 +18,18 @@ pub struct FirehoseSettings {
     /// milliseconds. Default: 300 000.
     #[serde(default = "give_up_after_ms")]
     pub give_up_after_ms: u64,
+    /// How long Firehose may give no answer at the start before that is an error, in milliseconds.
+    /// Default: 30 000.
+    #[serde(default = "answer_within_ms")]
+    pub answer_within_ms: u64,
 }
 
 fn give_up_after_ms() -> u64 {
     GIVE_UP_AFTER_MS
+}
+
+fn answer_within_ms() -> u64 {
+    ANSWER_WITHIN_MS
 }
 
 impl FirehoseSettings {
@@ -31,6 +39,7 @@ impl FirehoseSettings {
             delivery_stream: delivery_stream.to_owned(),
             connection: ConnectionSettings::default(),
             give_up_after_ms: GIVE_UP_AFTER_MS,
+            answer_within_ms: ANSWER_WITHIN_MS,
         }
     }
 }

@@ -106,6 +106,46 @@ async fn what_no_retry_can_mend_is_fatal_and_says_what_to_do() {
     assert!(missing.to_string().contains("the delivery stream nowhere"), "{missing}");
 }
 
+/// An address where nobody listens.
+async fn nobody() -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    format!("http://{}", listener.local_addr().expect("bound"))
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_answers_is_an_error_at_the_start_that_says_what_to_change() {
+    let settings = FirehoseSettings {
+        connection: ConnectionSettings::local(&nobody().await),
+        answer_within_ms: 300,
+        ..FirehoseSettings::new(NAME)
+    };
+    let error = FirehoseSink::open(&settings).await.check().await.expect_err("unreachable");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+    let text = error.to_string();
+    assert!(text.contains("endpoint_url") && text.contains("answer_within_ms"), "{text}");
+    let cause = std::error::Error::source(&error).expect("a cause").to_string();
+    assert!(cause.contains("onnection refused"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_firehose_that_comes_up_after_the_start_is_waited_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    let settings = FirehoseSettings {
+        connection: ConnectionSettings::local(&format!("http://{address}")),
+        ..FirehoseSettings::new(NAME)
+    };
+    let sink = FirehoseSink::open(&settings).await;
+    let mut check = std::pin::pin!(sink.check());
+    // The first attempts find nobody.
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(100), &mut check).await.is_err());
+    let listener = tokio::net::TcpListener::bind(address).await.expect("still free");
+    let router = FirehoseDouble::new(NAME).router();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    check.await.expect("it is there now");
+}
+
 #[tokio::test]
 async fn patience_has_an_end_and_the_partition_starts_again() {
     let double = FirehoseDouble::new(NAME);
