@@ -86,12 +86,15 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
         return crate::sql::check(&args.settings, &args.sql, args.dot);
     }
     let settings = load(&args.settings)?;
+    if settings.application.is_some() {
+        return print_graph(&settings, args);
+    }
     println!("{}: good", args.settings.display());
     println!("{} sinks; detector {:?}", settings.sinks.len(), settings.detector);
     Ok(())
 }
 
-/// Reads settings and sees whether the detector's fit the schema.
+/// Reads settings and sees whether the detector's fit the schema, or the application can be run.
 pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
     if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
         bail!(
@@ -100,7 +103,40 @@ pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
         );
     }
     let settings = Settings::load(path)?;
+    #[cfg(feature = "sql")]
+    if settings.application.is_some() {
+        eddy_pipeline::ApplicationParts::load(&settings, 0)?;
+        return Ok(settings);
+    }
     let schema = Arc::new(settings.schema.load()?);
     Detector::new(&settings.detector, schema)?;
     Ok(settings)
+}
+
+/// Prints the streams and pumps of an application, and which sinks get what.
+#[cfg(feature = "sql")]
+fn print_graph(settings: &Settings, args: &CheckArgs) -> Result<()> {
+    let application = eddy_pipeline::ApplicationParts::load(settings, 0)?.application()?;
+    for warning in application.warnings() {
+        eprintln!("eddy: {warning}");
+    }
+    if args.dot {
+        print!("{}", application.graph_dot());
+        return Ok(());
+    }
+    println!("{}: good", args.settings.display());
+    print!("{}", application.graph_text());
+    for sink in &settings.sinks {
+        let streams = match &sink.streams[..] {
+            [] => application.outputs().collect::<Vec<_>>().join(", "),
+            named => named.join(", "),
+        };
+        println!("{streams} => {}", sink.sink.type_name());
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "sql"))]
+fn print_graph(_: &Settings, _: &CheckArgs) -> Result<()> {
+    Ok(())
 }

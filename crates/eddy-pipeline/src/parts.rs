@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use eddy_detect::Detector;
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_kinesis::{KinesisSource, client};
-use eddy_record::{Decoder, Schema};
 use eddy_sinks::{ArchiveSink, FirehoseSink, OpenSearchSink};
 use eddy_stream::{
     Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
@@ -13,9 +11,12 @@ use eddy_stream::{
 };
 use tokio::io::BufReader;
 
+use crate::making::{Making, making};
 use crate::objects::open_objects;
-use crate::settings::{RowFormatSetting, Settings, SinkSettings, SourceSettings, StateSettings};
-use crate::{Counters, Outputs, Pipeline, SlateStateStore};
+use crate::settings::{
+    RoutedSink, RowFormatSetting, Settings, SinkSettings, SourceSettings, StateSettings,
+};
+use crate::{Counters, Outputs, Pipeline, Routes, SlateStateStore};
 
 /// A pipeline and what others may want of it.
 pub struct Built {
@@ -41,20 +42,14 @@ pub(crate) async fn build_on(
     source: Arc<dyn Source>,
     clock: Arc<dyn Clock>,
 ) -> Result<Built, StreamError> {
-    let schema = settings
-        .schema
-        .load()
-        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
-    let (schema, decoder) = decoder(schema, settings)?;
-    let detector = Detector::new(&settings.detector, Arc::clone(&schema)).map_err(|error| {
-        StreamError::fatal("the detector's settings are refused").with_source(error)
-    })?;
-    let scored_schema = Arc::clone(detector.output_schema());
+    let Making { engine, schema, decoder, made } = making(settings, clock.now_ms())?;
     let mut index = None;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     let mut archives: Vec<Arc<dyn Archive>> = Vec::new();
     let mut pipeline_settings = settings.pipeline.clone();
-    for sink in &settings.sinks {
+    let (mut of_sinks, mut of_archives) = (Vec::new(), Vec::new());
+    for RoutedSink { streams, sink } in &settings.sinks {
+        let wanted = made.wanted(streams);
         let sink: Arc<dyn Sink> = match sink {
             SinkSettings::Index { path } => {
                 let opened = open_index(path)?;
@@ -68,8 +63,9 @@ pub(crate) async fn build_on(
             }
             SinkSettings::OpenSearch(settings) => {
                 let sink = OpenSearchSink::open(settings).await?;
-                sink.install(&scored_schema).await?;
-                sink.check(&scored_schema).await?;
+                let schema = made.schema(streams)?;
+                sink.install(&schema).await?;
+                sink.check(&schema).await?;
                 Arc::new(sink)
             }
             SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
@@ -77,6 +73,7 @@ pub(crate) async fn build_on(
             SinkSettings::Archive(archive) => {
                 let store = open_objects(&archive.url, &archive.connection).await?;
                 archives.push(Arc::new(ArchiveSink::open(store, archive).await?));
+                of_archives.push(wanted);
                 // A commit ends an object.
                 let interval_ms = &mut pipeline_settings.commit_interval_ms;
                 *interval_ms = (*interval_ms).max(archive.object_interval_ms);
@@ -84,16 +81,20 @@ pub(crate) async fn build_on(
             }
         };
         sinks.push(sink);
+        of_sinks.push(wanted);
     }
+    made.tell_unwanted(&of_sinks);
+    of_sinks.extend(of_archives);
     let pipeline = Pipeline {
         source,
         decoder,
         schema,
-        detector: settings.detector.clone(),
+        engine,
         outputs: Outputs {
             sinks,
             archives,
             dead_letters: Arc::new(DeadLetterFile::open(&settings.dead_letters)?),
+            routes: Routes { streams: of_sinks },
         },
         state: Arc::new(state(&settings.state).await?),
         clock,
@@ -115,16 +116,6 @@ pub(crate) fn open_index(path: &std::path::Path) -> Result<Arc<Index>, StreamErr
     Index::open(IndexSettings::new(path)).map_err(|error| {
         StreamError::fatal(format!("cannot open the index {}", path.display())).with_source(error)
     })
-}
-
-fn decoder(
-    schema: Schema,
-    settings: &Settings,
-) -> Result<(Arc<Schema>, Arc<Decoder>), StreamError> {
-    let schema = Arc::new(schema);
-    let decoder = Decoder::new(Arc::clone(&schema), settings.schema.limits())
-        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
-    Ok((schema, Arc::new(decoder)))
 }
 
 fn row(format: RowFormatSetting) -> RowFormat {

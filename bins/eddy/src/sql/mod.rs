@@ -2,22 +2,20 @@
 
 mod lines;
 mod load;
-mod rowtime;
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eddy_record::{Decoder, Record};
-use eddy_sql::{Application, Arrival, Emission, InputBatch};
+use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime};
 
 use lines::LineReader;
 use load::Loaded;
-use rowtime::{Rowtime, now_ms};
 
 /// Rows that are pushed together at most.
 const MAX_BATCH_ROWS: usize = 8192;
@@ -230,6 +228,12 @@ impl Running {
         self.out.flush()?;
         Ok(self.errors.flush()?)
     }
+}
+
+/// The time on the machine's clock.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Says whether an application can be run, and prints its graph.

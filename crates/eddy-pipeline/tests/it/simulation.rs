@@ -18,7 +18,9 @@ use eddy_aws::connect_over;
 use eddy_detect::DetectorSettings;
 use eddy_harness::{BulkDouble, Fault, FirehoseDouble, KinesisDouble, Network, Random, Stored};
 use eddy_kinesis::{Client, KinesisSource, ReadSettings};
-use eddy_pipeline::{Counters, Order, Outputs, Pipeline, PipelineSettings, Stop};
+use eddy_pipeline::{
+    Counters, EngineSettings, Order, Outputs, Pipeline, PipelineSettings, Routes, Stop,
+};
 use eddy_record::{DeadLetter, DecodeLimits, Decoder, PartitionId, Schema, format_timestamp_ms};
 use eddy_sinks::{FirehoseSettings, FirehoseSink, OpenSearchSettings, OpenSearchSink, Transport};
 use eddy_stream::{
@@ -251,17 +253,18 @@ impl World {
             source: Arc::new(KinesisSource::new(Client::new(&kinesis), STREAM, read)),
             decoder: Arc::new(decoder),
             schema,
-            detector: DetectorSettings {
+            engine: EngineSettings::Detector(DetectorSettings {
                 trees: 4,
                 sample_size: 16,
                 key: self.scenario.key.clone(),
                 max_models: 3,
                 ..DetectorSettings::default()
-            },
+            }),
             outputs: Outputs {
                 sinks,
                 archives: Vec::new(),
                 dead_letters: Arc::new(self.letters.clone()),
+                routes: Routes::default(),
             },
             state: Arc::new(self.state.clone()),
             clock: Arc::new(self.time.clone()),
