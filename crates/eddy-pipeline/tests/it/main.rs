@@ -1,5 +1,7 @@
 //! The pipeline against sources and sinks in memory, and the embedded default whole.
 
+#[cfg(feature = "sql")]
+mod application;
 mod archives;
 mod chain;
 mod crashes;
