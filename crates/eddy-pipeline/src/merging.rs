@@ -79,8 +79,7 @@ impl Worker {
                 None => merging.merge.end(&shard),
             }
         }
-        loop {
-            let Some(merging) = self.merging() else { break };
+        while let Some(merging) = self.merging() {
             let released = merging.merge.release();
             if !released.records.is_empty() {
                 self.process(released.records).await?;

@@ -155,7 +155,7 @@ pub(crate) async fn work_merged(
     let source = Arc::clone(&pipeline.source);
     let shards = Shards::new(source, first_listing, checkpoint.start_ms);
     let merged = checkpoint.merged.get_or_insert_default();
-    let inflow = Inflow::Merged(Merging::open(shards, merged).await?);
+    let inflow = Inflow::Merged(Box::new(Merging::open(shards, merged).await?));
     let opened = Opened { inflow, engine, state, checkpoint, journal };
     opened.work(pipeline, &partition.id, stop).await
 }

@@ -57,7 +57,7 @@ pub(crate) enum Inflow {
         input: Input,
     },
     /// All shards as one partition.
-    Merged(Merging),
+    Merged(Box<Merging>),
 }
 
 /// A partition being worked on.

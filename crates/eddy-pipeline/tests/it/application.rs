@@ -47,7 +47,7 @@ CREATE PUMP "P9" AS INSERT INTO "TOP" SELECT STREAM * FROM TABLE(
 const QUIET_MS: i64 = 30_000;
 
 /// An engine of a text that is read from a file, as `eddy run` does.
-fn engine(text: &str, more: &str) -> EngineSettings {
+pub(crate) fn engine(text: &str, more: &str) -> EngineSettings {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("app.sql");
     std::fs::write(&path, text).expect("writable");

@@ -66,7 +66,7 @@ async fn rows_do_not_depend_on_batches_nor_on_where_runs_end() {
 }
 
 /// A stream whose partitions never end: behind the last record come empty batches.
-struct Unending(MemorySource);
+pub(crate) struct Unending(pub(crate) MemorySource);
 
 #[async_trait]
 impl eddy_stream::Source for Unending {

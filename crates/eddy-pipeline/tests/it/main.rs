@@ -9,4 +9,6 @@ mod documents;
 mod fleet;
 mod queues;
 mod simulation;
+#[cfg(feature = "sql")]
+mod sql;
 mod support;
