@@ -38,13 +38,19 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     #[cfg(feature = "sql")]
     if crate::sql::is_application(&args.settings) {
-        return crate::sql::run(&args.settings, &args.sql);
+        return match crate::sql::as_pipeline(&args.settings, &args.sql)? {
+            Some(settings) => run_pipeline(&settings),
+            None => crate::sql::run(&args.settings, &args.sql),
+        };
     }
-    let settings = load(&args.settings)?;
+    run_pipeline(&load(&args.settings)?)
+}
+
+fn run_pipeline(settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_signals()?;
-        let built = build(&settings).await?;
+        let built = build(settings).await?;
         let status = Arc::new(Status::of(&built.pipeline));
         if let Some(wanted) = &settings.page {
             let index = built.index.context("[page] shows an index: add a sink of type index")?;

@@ -52,6 +52,6 @@ pub use settings::{
 };
 pub use slate::SlateStateStore;
 #[cfg(feature = "sql")]
-pub use sql::{ApplicationParts, ERROR_STREAM};
+pub use sql::{ApplicationArgs, ApplicationParts, ERROR_STREAM, is_service};
 pub use telemetry::publish;
 pub use worker::Stop;

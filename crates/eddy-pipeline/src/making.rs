@@ -85,10 +85,16 @@ fn decoder(
 impl MadeRows {
     /// What a sink wants that names these streams, or none; `None`: everything.
     pub(crate) fn wanted(&self, streams: &[String]) -> Option<BTreeSet<String>> {
+        let Self::ByStream { schemas, on_request } = self else { return None };
         if !streams.is_empty() {
-            return Some(streams.iter().cloned().collect());
+            // As the application has the name, which a definition may write otherwise.
+            let known = |wanted: &String| {
+                let exact = schemas.keys().find(|it| it.as_ref() == wanted);
+                exact.or_else(|| schemas.keys().find(|it| it.eq_ignore_ascii_case(wanted)))
+            };
+            return Some(streams.iter().filter_map(known).map(ToString::to_string).collect());
         }
-        let Self::ByStream { schemas, on_request: Some(on_request) } = self else { return None };
+        let on_request = on_request.as_ref()?;
         let others = schemas.keys().filter(|stream| stream.as_ref() != *on_request);
         schemas.contains_key(*on_request).then(|| others.map(ToString::to_string).collect())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use eddy_index::{Index, IndexSettings, IndexSink};
-use eddy_kinesis::{KinesisSource, client};
+use eddy_kinesis::{KinesisSink, KinesisSource, client};
 use eddy_sinks::{ArchiveSink, FirehoseSink, OpenSearchSink};
 use eddy_stream::{
     Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
@@ -55,6 +55,11 @@ pub(crate) async fn build_on(
                 let opened = open_index(path)?;
                 index = Some(Arc::clone(&opened));
                 Arc::new(IndexSink::new(opened))
+            }
+            SinkSettings::Kinesis(settings) => {
+                let sink = KinesisSink::open(settings).await;
+                sink.check().await?;
+                Arc::new(sink)
             }
             SinkSettings::Firehose(settings) => {
                 let sink = FirehoseSink::open(settings).await;

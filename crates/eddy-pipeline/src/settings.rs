@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eddy_detect::DetectorSettings;
-use eddy_kinesis::{ConnectionSettings, ReadSettings};
+use eddy_kinesis::{ConnectionSettings, KinesisSinkSettings, ReadSettings};
 use eddy_record::{DecodeLimits, Schema, parse_timestamp_ms};
 use eddy_sinks::{ArchiveSettings, FirehoseSettings, OpenSearchSettings};
 use eddy_stream::Start;
@@ -41,7 +41,7 @@ pub struct Settings {
     pub page: Option<PageSettings>,
 }
 
-fn default_dead_letters() -> PathBuf {
+pub(crate) fn default_dead_letters() -> PathBuf {
     PathBuf::from("./eddy-data/dead-letters.ndjson")
 }
 
@@ -329,6 +329,8 @@ pub enum SinkSettings {
         #[serde(default = "default_index")]
         path: PathBuf,
     },
+    /// A Kinesis stream.
+    Kinesis(KinesisSinkSettings),
     /// A delivery stream of Amazon Data Firehose.
     Firehose(FirehoseSettings),
     /// OpenSearch or Elasticsearch.
@@ -357,6 +359,7 @@ impl SinkSettings {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Index { .. } => "index",
+            Self::Kinesis(_) => "kinesis",
             Self::Firehose(_) => "firehose",
             Self::OpenSearch(_) => "opensearch",
             Self::Archive(_) => "archive",

@@ -18,6 +18,7 @@ impl Settings {
             .or_else(|| self.state_problem())
             .or_else(|| self.shared_file())
             .or_else(|| self.shared_archive())
+            .or_else(|| self.circle())
             .or_else(|| self.page_problem())
             .or_else(|| self.application_problem())
     }
@@ -146,6 +147,18 @@ impl Settings {
         None
     }
 
+    /// A stream that is read and written: the rows would come in as records.
+    fn circle(&self) -> Option<String> {
+        let SourceSettings::Kinesis { stream, .. } = &self.source else { return None };
+        let name = |stream: &str| stream.rsplit('/').next().unwrap_or_default().to_owned();
+        self.sinks.iter().find_map(|sink| match &sink.sink {
+            SinkSettings::Kinesis(sink) if name(&sink.stream) == name(stream) => {
+                Some(format!("the stream {stream} is read and written: its rows would come again"))
+            }
+            _ => None,
+        })
+    }
+
     fn page_problem(&self) -> Option<String> {
         self.page.as_ref()?;
         let shows = self.sinks.iter().any(|sink| matches!(sink.sink, SinkSettings::Index { .. }));
@@ -161,6 +174,10 @@ fn sink_problem(sink: &SinkSettings) -> Option<String> {
         SinkSettings::Firehose(sink) if sink.delivery_stream.is_empty() => {
             Some("firehose sink: delivery_stream is empty".to_owned())
         }
+        SinkSettings::Kinesis(sink) if sink.stream.is_empty() => {
+            Some("kinesis sink: stream is empty".to_owned())
+        }
+        SinkSettings::Kinesis(sink) => endpoint_problem("kinesis sink", &sink.connection),
         SinkSettings::Firehose(sink) => endpoint_problem("firehose sink", &sink.connection),
         SinkSettings::Archive(sink) => url_problem(&sink.url)
             .map(|problem| format!("archive sink: url {problem}"))

@@ -1,5 +1,6 @@
 //! An SQL application as the engine of a pipeline.
 
+mod derived;
 mod parts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,7 @@ use crate::models::APPLICATION;
 use crate::scoring::{decode, letter_of};
 use crate::worker::nanoseconds;
 
+pub use derived::{ApplicationArgs, is_service};
 pub use parts::{ApplicationParts, ERROR_STREAM};
 
 /// Records pushed together: enough for work on columns to pay, a few milliseconds of a forest.

@@ -101,14 +101,16 @@ impl ApplicationParts {
         let mut decoded = schema.clone();
         let rowtime = Rowtime::new(&application.rowtime, &schema, &mut decoded)
             .map_err(|problem| invalid(format!("application.{problem}")))?;
-        let wants_errors =
-            settings.sinks.iter().any(|sink| sink.streams.iter().any(|it| it == ERROR_STREAM));
+        let wants_errors = settings
+            .sinks
+            .iter()
+            .any(|sink| sink.streams.iter().any(|it| it.eq_ignore_ascii_case(ERROR_STREAM)));
         let parts = Self { name, text, options, rowtime, decoded, wants_errors };
         let planned = parts.application()?;
         let streams: Vec<String> =
             parts.schemas(&planned).keys().map(|stream| stream.to_string()).collect();
         for wanted in settings.sinks.iter().flat_map(|sink| &sink.streams) {
-            if !streams.contains(wanted) {
+            if !streams.iter().any(|it| it.eq_ignore_ascii_case(wanted)) {
                 return Err(invalid(format!(
                     "a sink wants the stream {wanted}, which {} does not let out: it has {}",
                     parts.name,
