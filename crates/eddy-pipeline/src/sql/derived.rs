@@ -171,9 +171,9 @@ fn sink_of(text: &str) -> Result<SinkSettings, SettingsError> {
 /// The sink that an ARN names.
 fn of_arn(arn: &str) -> Option<SinkSettings> {
     match parts_of(arn)? {
-        ("kinesis", region, _) => Some(SinkSettings::Kinesis(KinesisSinkSettings {
+        ("kinesis", region, name) => Some(SinkSettings::Kinesis(KinesisSinkSettings {
             connection: in_region(region),
-            ..KinesisSinkSettings::new(arn)
+            ..KinesisSinkSettings::new(name)
         })),
         ("firehose", region, name) => Some(SinkSettings::Firehose(FirehoseSettings {
             connection: in_region(region),
@@ -186,12 +186,13 @@ fn of_arn(arn: &str) -> Option<SinkSettings> {
 fn defined_source(definition: &Definition, path: &Path) -> Result<SourceSettings, SettingsError> {
     let (name, arn) = (path.display(), &definition.input_arn);
     match parts_of(arn) {
-        Some(("kinesis", region, _)) => {
+        // An application's streams were in its own account: the name is enough.
+        Some(("kinesis", region, stream)) => {
             let start = match definition.starting_position.as_deref() {
                 Some("NOW") => Start::Latest,
                 _ => Start::TrimHorizon,
             };
-            Ok(kinesis_source(arn, start, in_region(region)))
+            Ok(kinesis_source(stream, start, in_region(region)))
         }
         Some(("firehose", ..)) => Err(invalid(format!(
             "{name}: its input is the delivery stream {arn}, which only Firehose itself reads: let \
@@ -267,7 +268,7 @@ mod tests {
         let SourceSettings::Kinesis { stream, start, connection, .. } = &settings.source else {
             panic!("{:?}", settings.source)
         };
-        assert_eq!((stream.as_str(), start), (STREAM, &Start::Latest));
+        assert_eq!((stream.as_str(), start), ("readings", &Start::Latest));
         assert_eq!(settings.pipeline.start, Start::Latest);
         assert_eq!(connection.region.as_deref(), Some("eu-west-1"));
         let [RoutedSink { streams, sink: SinkSettings::Firehose(sink) }] = &settings.sinks[..]
