@@ -99,8 +99,11 @@ impl Delivery {
         mut step: Step,
         mut totals: Totals,
     ) -> Result<(), StreamError> {
-        let n_queues = self.queues.len();
-        if !(0..n_queues).any(|queue_idx| self.routes.take(queue_idx, stream)) {
+        let mut queues = self.queues.iter().enumerate();
+        let routes = &self.routes;
+        let wants_rows =
+            queues.any(|(idx, queue)| !queue.keeps_payloads && routes.take(idx, stream));
+        if stream.is_some() && !wants_rows {
             totals.unrouted += step.rows.len() as u64;
             (step.rows, step.origins) = Default::default();
         }

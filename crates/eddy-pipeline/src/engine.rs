@@ -54,7 +54,10 @@ impl EngineSettings {
             }
             #[cfg(feature = "sql")]
             Self::Application(parts) => {
-                Ok(Box::new(Running::new(parts, Arc::clone(decoder), stream.clone())?))
+                let on_unreadable_model = settings.on_unreadable_model;
+                let decoder = Arc::clone(decoder);
+                let stream = stream.clone();
+                Ok(Box::new(Running::new(parts, decoder, stream, on_unreadable_model)?))
             }
         }
     }

@@ -129,6 +129,27 @@ impl MadeRows {
         Ok(Arc::new(all))
     }
 
+    /// Whether a destination whose rows need the same columns can take those of these streams.
+    ///
+    /// # Errors
+    /// They are of several streams.
+    pub(crate) fn check_alike(&self, what: &str, streams: &[String]) -> Result<(), StreamError> {
+        let Self::ByStream { schemas, .. } = self else { return Ok(()) };
+        let wanted = self.wanted(streams);
+        let names = schemas.keys().map(ToString::to_string);
+        let names: Vec<String> =
+            names.filter(|it| wanted.as_ref().is_none_or(|wanted| wanted.contains(it))).collect();
+        if names.len() > 1 {
+            return Err(StreamError::fatal(format!(
+                "{what} needs rows with the same columns, and those of {} differ: name one, such as \
+                 `streams = [\"{}\"]`, or write NDJSON",
+                names.join(", "),
+                names[0]
+            )));
+        }
+        Ok(())
+    }
+
     /// Says which streams no sink gets.
     pub(crate) fn tell_unwanted(&self, wanted: &[Option<BTreeSet<String>>]) {
         let Self::ByStream { schemas, .. } = self else { return };

@@ -242,3 +242,131 @@ impl Merge {
         self.watermarks.extend(passed.watermark_ms);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use eddy_record::RawRecord;
+
+    use super::*;
+
+    fn raw(sequence: u64, arrival_ms: i64) -> RawRecord {
+        let position = Position::new(sequence.into());
+        RawRecord { partition_key: "".into(), position, arrival_ms, data: "x".into() }
+    }
+
+    fn batch(records: &[(u64, i64)], watermark_ms: Option<i64>) -> Batch {
+        let records = records.iter().map(|(sequence, at_ms)| raw(*sequence, *at_ms)).collect();
+        Batch { records, watermark_ms, behind_ms: None }
+    }
+
+    fn merge(shards: &[&str]) -> Merge {
+        let mut merge = Merge::default();
+        for shard in shards {
+            merge.add(PartitionId::new(*shard), &ShardProgress::default());
+        }
+        merge
+    }
+
+    fn push(merge: &mut Merge, shard: &str, records: &[(u64, i64)], watermark_ms: Option<i64>) {
+        merge.push(&PartitionId::new(shard), batch(records, watermark_ms));
+    }
+
+    /// What leaves: `a1@5` for a record of shard a, `|7` for a watermark.
+    fn released(merge: &mut Merge) -> String {
+        let mut text = Vec::new();
+        loop {
+            let released = merge.release();
+            let record = |it: &Timed| {
+                format!("{}{}@{}", it.partition, it.raw.position.sequence, it.rowtime_ms)
+            };
+            text.extend(released.records.iter().map(record));
+            match released.watermark_ms {
+                Some(watermark_ms) => text.push(format!("|{watermark_ms}")),
+                None => return text.join(" "),
+            }
+        }
+    }
+
+    fn pass(merge: &mut Merge, due_ms: Option<i64>) -> Option<Passed> {
+        let passed = merge.wants(due_ms)?;
+        merge.pass(&passed);
+        Some(passed)
+    }
+
+    #[test]
+    fn records_leave_by_time_then_shard_then_sequence_number() {
+        let mut merge = merge(&["a", "b"]);
+        push(&mut merge, "b", &[(1, 5), (2, 5), (3, 9)], None);
+        assert_eq!(released(&mut merge), "");
+        push(&mut merge, "a", &[(7, 5), (8, 6), (9, 3)], None);
+        // 9 arrived behind 8 of its shard, and counts as having arrived with it.
+        assert_eq!(released(&mut merge), "a7@5 b1@5 b2@5 a8@6 a9@6");
+        assert_eq!(merge.holder(), Some(&PartitionId::new("a")));
+        assert!(merge.needs(&PartitionId::new("a")) && !merge.needs(&PartitionId::new("b")));
+    }
+
+    #[test]
+    fn one_shard_waits_for_nothing() {
+        let mut merge = merge(&["a"]);
+        push(&mut merge, "a", &[(1, 5), (2, 4)], Some(3));
+        assert_eq!(released(&mut merge), "a1@5 a2@5");
+        assert_eq!(merge.wants(None), None);
+    }
+
+    #[test]
+    fn what_a_shard_says_counts_once_it_is_durable_and_clamps_what_comes_behind() {
+        let mut merge = merge(&["a", "b"]);
+        push(&mut merge, "a", &[(1, 5)], None);
+        push(&mut merge, "b", &[], Some(5));
+        assert_eq!(released(&mut merge), "");
+        let passed = pass(&mut merge, None).expect("a record waits for it");
+        let mark = Mark { after: None, ms: 5 };
+        assert_eq!(passed.marks, [(PartitionId::new("b"), mark)].into());
+        assert_eq!(released(&mut merge), "a1@5");
+        push(&mut merge, "b", &[(1, 2), (2, 8)], None);
+        push(&mut merge, "a", &[(2, 7)], None);
+        assert_eq!(released(&mut merge), "b1@5 a2@7");
+        // At one time the shard's name decides: b's word of 7 says nothing of a's 7.
+        assert_eq!(merge.wants(None), None);
+    }
+
+    #[test]
+    fn a_watermark_has_its_place_in_the_order_also_in_a_replay() {
+        let mut first = merge(&["a", "b"]);
+        push(&mut first, "a", &[(1, 5)], Some(20));
+        push(&mut first, "b", &[(1, 6)], Some(30));
+        assert_eq!(released(&mut first), "a1@5");
+        let freed = pass(&mut first, None).expect("b's record waits for a");
+        assert_eq!(released(&mut first), "b1@6");
+        assert_eq!(first.wants(Some(21)), None, "nothing is due");
+        let due = pass(&mut first, Some(15)).expect("due");
+        assert_eq!((due.watermark_ms, due.marks.len()), (Some(20), 0));
+        assert_eq!(released(&mut first), "|20");
+        push(&mut first, "a", &[(2, 8), (3, 25)], None);
+        push(&mut first, "b", &[(2, 31)], None);
+        assert_eq!(released(&mut first), "a2@20 a3@25");
+
+        let mut replay = merge(&["a", "b"]);
+        [&freed, &due].into_iter().for_each(|passed| replay.pass(passed));
+        push(&mut replay, "b", &[(1, 6), (2, 31)], None);
+        push(&mut replay, "a", &[(1, 5), (2, 8), (3, 25)], None);
+        assert_eq!(released(&mut replay), "a1@5 b1@6 |20 a2@20 a3@25");
+    }
+
+    #[test]
+    fn a_shard_that_has_ended_holds_the_others_until_its_children_are_there() {
+        let mut merge = merge(&["a", "b"]);
+        push(&mut merge, "a", &[(1, 5)], None);
+        push(&mut merge, "b", &[(1, 9)], Some(9));
+        merge.end(&PartitionId::new("a"));
+        assert_eq!(released(&mut merge), "a1@5");
+        assert_eq!(merge.drained(), [(PartitionId::new("a"), 5)]);
+        assert_eq!(merge.wants(Some(0)), None);
+        let child = ShardProgress { clock_ms: Some(5), ..ShardProgress::default() };
+        merge.add(PartitionId::new("c"), &child);
+        merge.remove(&PartitionId::new("a"));
+        assert_eq!(released(&mut merge), "");
+        push(&mut merge, "c", &[(1, 3), (2, 10)], None);
+        assert_eq!(released(&mut merge), "c1@5 b1@9");
+    }
+}

@@ -19,6 +19,9 @@ use crate::prefetch::{Prefetch, Reading};
 use crate::shards::Shards;
 use crate::worker::{Inflow, Rest, Stop, Worker};
 
+/// How much earlier than this machine's time the latest records of merged shards begin.
+const LATEST_SLACK_MS: i64 = 1000;
+
 /// Opens a partition at its last commit and works on it.
 pub(crate) async fn work(
     pipeline: &Pipeline,
@@ -142,7 +145,8 @@ pub(crate) async fn work_merged(
         None => {
             // One moment for all shards, also of a later start before their first records.
             let start_ms = match pipeline.settings.start {
-                Start::Latest => Some(pipeline.clock.now_ms()),
+                // The service's clock may be behind this one, and refuses moments to come.
+                Start::Latest => Some(pipeline.clock.now_ms() - LATEST_SLACK_MS),
                 Start::AtTimestamp(start_ms) => Some(start_ms),
                 Start::TrimHorizon | Start::After(_) => None,
             };

@@ -1,10 +1,11 @@
 //! From settings to a pipeline: the one file that names concrete sources and sinks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_kinesis::{KinesisSink, KinesisSource, client};
-use eddy_sinks::{ArchiveSink, FirehoseSink, OpenSearchSink};
+use eddy_sinks::{ArchiveFormat, ArchiveSink, ArchivedRecords, FirehoseSink, OpenSearchSink};
 use eddy_stream::{
     Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
     StdoutSink, StreamError, SystemClock,
@@ -50,6 +51,9 @@ pub(crate) async fn build_on(
     let (mut of_sinks, mut of_archives) = (Vec::new(), Vec::new());
     for RoutedSink { streams, sink } in &settings.sinks {
         let wanted = made.wanted(streams);
+        if let Some(what) = of_one_kind(sink) {
+            made.check_alike(what, streams)?;
+        }
         let sink: Arc<dyn Sink> = match sink {
             SinkSettings::Index { path } => {
                 let opened = open_index(path)?;
@@ -78,7 +82,9 @@ pub(crate) async fn build_on(
             SinkSettings::Archive(archive) => {
                 let store = open_objects(&archive.url, &archive.connection).await?;
                 archives.push(Arc::new(ArchiveSink::open(store, archive).await?));
-                of_archives.push(wanted);
+                // Payloads are of no stream.
+                let keeps_rows = archive.records == ArchivedRecords::Scored;
+                of_archives.push(if keeps_rows { wanted } else { Some(BTreeSet::new()) });
                 // A commit ends an object.
                 let interval_ms = &mut pipeline_settings.commit_interval_ms;
                 *interval_ms = (*interval_ms).max(archive.object_interval_ms);
@@ -88,8 +94,8 @@ pub(crate) async fn build_on(
         sinks.push(sink);
         of_sinks.push(wanted);
     }
-    made.tell_unwanted(&of_sinks);
     of_sinks.extend(of_archives);
+    made.tell_unwanted(&of_sinks);
     let pipeline = Pipeline {
         source,
         decoder,
@@ -107,6 +113,21 @@ pub(crate) async fn build_on(
         counters: Arc::new(Counters::default()),
     };
     Ok(Built { pipeline, index })
+}
+
+/// What needs rows that have all the same columns.
+fn of_one_kind(sink: &SinkSettings) -> Option<&'static str> {
+    match sink {
+        SinkSettings::File { format: RowFormatSetting::Csv, .. }
+        | SinkSettings::Stdout { format: RowFormatSetting::Csv } => Some("CSV"),
+        SinkSettings::Archive(archive)
+            if archive.format == ArchiveFormat::Parquet
+                && archive.records == ArchivedRecords::Scored =>
+        {
+            Some("Parquet")
+        }
+        _ => None,
+    }
 }
 
 async fn state(settings: &StateSettings) -> Result<SlateStateStore, StreamError> {

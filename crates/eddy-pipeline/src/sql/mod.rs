@@ -21,6 +21,7 @@ use crate::engine::{Engine, Made};
 use crate::input::Timed;
 use crate::models::APPLICATION;
 use crate::scoring::{decode, letter_of};
+use crate::settings::OnUnreadableModel;
 use crate::worker::nanoseconds;
 
 pub use derived::{ApplicationArgs, is_service};
@@ -44,6 +45,7 @@ pub(crate) struct Running {
     // As far as they are in the totals.
     counted: Counters,
     saved_bytes: usize,
+    on_unreadable_model: OnUnreadableModel,
     errors: FailureLog,
     n_errors: u64,
 }
@@ -54,6 +56,7 @@ impl Running {
         parts: &Arc<ApplicationParts>,
         decoder: Arc<Decoder>,
         stream: StreamIdentity,
+        on_unreadable_model: OnUnreadableModel,
     ) -> Result<Self, StreamError> {
         let application = parts.plan()?;
         let schemas = parts.schemas(&application);
@@ -69,6 +72,7 @@ impl Running {
             last: None,
             counted: Counters::default(),
             saved_bytes: 0,
+            on_unreadable_model,
             errors: FailureLog::default(),
             n_errors: 0,
         })
@@ -195,7 +199,15 @@ impl Engine for Running {
 
     async fn restore(&mut self, state: &dyn PartitionState) -> Result<(), StreamError> {
         let Some(saved) = state.get(APPLICATION_KEY).await? else { return Ok(()) };
-        self.application = self.parts.restore(&saved)?;
+        self.application = match (self.parts.restore(&saved), self.on_unreadable_model) {
+            (Ok(application), _) => application,
+            (Err(error), OnUnreadableModel::Restart) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "windows, sorts and forests start afresh");
+                return Ok(());
+            }
+            (Err(error), OnUnreadableModel::Refuse) => return Err(error),
+        };
         self.batch = self.application.batch();
         self.counted = *self.application.counters();
         self.saved_bytes = saved.len();

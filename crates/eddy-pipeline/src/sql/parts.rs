@@ -150,8 +150,8 @@ impl ApplicationParts {
         let restored = Application::restore(&self.text, self.options.clone(), saved);
         restored.map_err(|error| {
             StreamError::fatal(
-                "cannot read the saved windows, sorts and forests; restore the state, or choose \
-                 another one to start afresh",
+                "cannot read the saved windows, sorts and forests; restore the state, or set \
+                 on_unreadable_model = \"restart\" to start them afresh where reading stopped",
             )
             .with_source(error)
         })

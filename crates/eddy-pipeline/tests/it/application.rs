@@ -135,9 +135,9 @@ fn simulate(seed: u64) -> BTreeMap<String, (String, Value)> {
 #[test]
 fn whatever_fails_the_rows_are_those_of_the_application_over_the_records_in_order() {
     let seeds = seeds();
-    for_each(seeds.start..seeds.end.min(seeds.start + 60), |seed| {
+    for_each(seeds.start..seeds.end.min(seeds.start + 40), |seed| {
         let documents = simulate(seed);
-        assert!(!documents.is_empty() || seed > 0);
+        assert!(!documents.is_empty());
     });
 }
 
@@ -167,7 +167,7 @@ impl Sink for Steady {
 fn a_replay_makes_the_same_rows_also_where_a_shard_was_not_caught_up_when_it_said_so() {
     let n_clamped = AtomicU64::new(0);
     let seeds = seeds();
-    for_each(seeds.start..seeds.end.min(seeds.start + 40), |seed| {
+    for_each(seeds.start..seeds.end.min(seeds.start + 30), |seed| {
         let mut world = world(seed);
         // The service claims to be three seconds ahead of its clock: records come behind it.
         world.slack_ms = -3000;
