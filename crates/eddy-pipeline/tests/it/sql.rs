@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use eddy_detect::DetectorSettings;
@@ -10,15 +11,18 @@ use eddy_kinesis::{
     ConnectionSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
 };
 use eddy_pipeline::{
-    EngineSettings, OnUnreadableModel, Outputs, Pipeline, PipelineSettings, Routes, Settings, Stop,
-    build,
+    EngineSettings, OnUnreadableModel, Outputs, Pipeline, PipelineSettings, Routes, Settings,
+    SlateStateStore, Stop, build,
 };
-use eddy_record::{RawRecord, ScoredRecord};
+use eddy_record::{PartitionId, Position, RawRecord, ScoredRecord, StreamIdentity};
 use eddy_sql::{Application, Arrival, Options};
-use eddy_stream::{Clock, MemorySink, MemorySource, Rejected, Sink, Source, Start, StreamError};
+use eddy_stream::{
+    Batch, Clock, MemorySink, MemorySource, Partition, PartitionReader, Rejected, Sink, Source,
+    Start, StreamError,
+};
 use ferrokinesis::store::StoreOptions;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::application::engine;
 use crate::crashes::Unending;
@@ -322,4 +326,94 @@ async fn the_walkthrough_from_two_shards_to_an_index_is_what_the_filter_says() {
     found.sort();
     assert_eq!(found, expected);
     assert_eq!(found.len(), 500);
+}
+
+/// A stream that says what it is told to say.
+struct Told(tokio::sync::Mutex<Option<mpsc::Receiver<Batch>>>);
+
+struct ToldReader(mpsc::Receiver<Batch>);
+
+#[async_trait]
+impl Source for Told {
+    async fn identity(&self) -> Result<StreamIdentity, StreamError> {
+        Ok(stream(1))
+    }
+
+    async fn partitions(&self) -> Result<Vec<Partition>, StreamError> {
+        Ok(vec![partition("p", &[])])
+    }
+
+    async fn open(
+        &self,
+        _: &PartitionId,
+        _: &Start,
+    ) -> Result<Box<dyn PartitionReader>, StreamError> {
+        Ok(Box::new(ToldReader(self.0.lock().await.take().expect("it is opened once"))))
+    }
+}
+
+#[async_trait]
+impl PartitionReader for ToldReader {
+    async fn next(&mut self) -> Result<Option<Batch>, StreamError> {
+        Ok(self.0.recv().await)
+    }
+}
+
+/// Tells when rows arrive.
+struct Telling(mpsc::UnboundedSender<Instant>);
+
+#[async_trait]
+impl Sink for Telling {
+    fn name(&self) -> &str {
+        "telling"
+    }
+
+    async fn write(&self, _: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
+        // Nobody listens once the test is over.
+        let _ = self.0.send(Instant::now());
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_leaves_within_100_ms_of_the_watermark_that_lets_it_go() {
+    const N_WINDOWS: i64 = 50;
+    let world = World::default();
+    let (say, said) = mpsc::channel(1);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = Told(tokio::sync::Mutex::new(Some(said)));
+    let sink = Arc::new(Telling(tell));
+    let pipeline = Pipeline {
+        engine: engine(SUMS, ""),
+        // On disk, as it is in production: the watermark is durable before the row leaves.
+        state: Arc::new(SlateStateStore::in_folder(folder.path()).expect("opens")),
+        ..world.pipeline_to(Arc::new(source), sink, PipelineSettings::default())
+    };
+    let (_stop, stopped) = watch::channel(Stop::No);
+    let running = tokio::spawn(pipeline.run(stopped));
+    let mut took = Vec::new();
+    for window in 0..N_WINDOWS {
+        let begin_ms = 10_000 * window;
+        let of_window = |raw: RawRecord| {
+            let n = u64::try_from(100 * window).expect("small");
+            let position = raw.position.sequence.as_str().parse::<u64>().expect("a number") + n;
+            let arrival_ms = begin_ms + (raw.arrival_ms - 1_000_000) / 10;
+            RawRecord { position: Position::new(position.into()), arrival_ms, ..raw }
+        };
+        let records = readings(0..100).into_iter().map(of_window).collect();
+        say.send(Batch { records, ..Batch::default() }).await.expect("running");
+        let n_payloads = 100 * u64::try_from(window + 1).expect("small");
+        while world.counters.totals().payloads < n_payloads {
+            tokio::task::yield_now().await;
+        }
+        let start = Instant::now();
+        let watermark_ms = Some(begin_ms + 10_000);
+        say.send(Batch { watermark_ms, ..Batch::default() }).await.expect("running");
+        took.push(told.recv().await.expect("a row").duration_since(start));
+    }
+    took.sort();
+    let median = took[took.len() / 2];
+    assert!(median < Duration::from_millis(100), "{took:?}");
+    running.abort();
 }
