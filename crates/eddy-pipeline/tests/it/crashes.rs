@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use eddy_detect::DetectorSettings;
-use eddy_pipeline::{OnUnreadableModel, Order, PipelineSettings};
+use eddy_pipeline::{EngineSettings, OnUnreadableModel, Order, Pipeline, PipelineSettings};
 use eddy_record::ScoredRecord;
 use eddy_stream::{ErrorKind, MemorySource, Rejected, Sink, StreamError};
 
-use crate::support::{World, detector, partition, raw, readings, run, stream, with_detector};
+use crate::support::{World, detector, partition, raw, readings, run, stream};
 
 /// Commits after every batch.
 fn eager() -> PipelineSettings {
@@ -18,6 +18,12 @@ fn eager() -> PipelineSettings {
 
 fn source(batch_records: usize) -> MemorySource {
     MemorySource::new(stream(1), batch_records)
+}
+
+/// The same pipeline with other settings of the detector.
+fn with_detector(mut pipeline: Pipeline, detector: DetectorSettings) -> Pipeline {
+    pipeline.engine = EngineSettings::Detector(detector);
+    pipeline
 }
 
 /// A sink that fails, by turns before and after it has written.

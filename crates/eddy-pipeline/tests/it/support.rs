@@ -101,12 +101,6 @@ pub(crate) fn detector() -> DetectorSettings {
     }
 }
 
-/// The same pipeline with other settings of the detector.
-pub(crate) fn with_detector(mut pipeline: Pipeline, detector: DetectorSettings) -> Pipeline {
-    pipeline.engine = EngineSettings::Detector(detector);
-    pipeline
-}
-
 pub(crate) async fn run(pipeline: Pipeline) -> Result<(), StreamError> {
     let (_keep, stop) = watch::channel(Stop::No);
     pipeline.run(stop).await
