@@ -56,7 +56,9 @@ impl Shards {
         let listed = self.source.partitions().await?;
         let ids: HashSet<&PartitionId> = listed.iter().map(|partition| &partition.id).collect();
         for (id, progress) in &mut merged.shards {
-            if !ids.contains(id) && !progress.finished {
+            // Whoever is still read says by itself when it ends.
+            let is_open = self.readers.contains_key(id);
+            if !ids.contains(id) && !progress.finished && !is_open {
                 tracing::warn!(shard = %id, "the stream no longer has the shard: what was left in it is lost");
                 progress.finished = true;
             }
@@ -186,5 +188,61 @@ fn start_of(progress: &ShardProgress) -> Start {
         (Some(position), _) => Start::After(position.clone()),
         (None, Some(start_ms)) => Start::AtTimestamp(start_ms),
         (None, None) => Start::TrimHorizon,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eddy_record::StreamIdentity;
+    use eddy_stream::MemorySource;
+
+    use super::*;
+
+    fn shard(id: &str) -> PartitionId {
+        PartitionId::new(id)
+    }
+
+    fn shards(listed: &[(&str, &[&str])], first: &[&str]) -> Shards {
+        let identity = StreamIdentity { name: "s".to_owned(), created_ms: 0 };
+        let mut source = MemorySource::new(identity, 1);
+        for (id, parents) in listed {
+            let parents = parents.iter().map(|parent| shard(parent)).collect();
+            source = source.with_partition(Partition { id: shard(id), parents }, Vec::new());
+        }
+        Shards::new(Arc::new(source), first.iter().map(|id| shard(id)).collect(), Some(7))
+    }
+
+    fn settled(clock_ms: i64) -> ShardProgress {
+        ShardProgress { clock_ms: Some(clock_ms), finished: true, ..ShardProgress::default() }
+    }
+
+    #[tokio::test]
+    async fn a_child_begins_with_its_parents_time_once_all_of_them_are_settled() {
+        let (mut merged, mut merge) = (Merged::default(), Merge::default());
+        merged.shards.insert(shard("a"), settled(50));
+        merged.shards.insert(shard("b"), ShardProgress::default());
+        let mut shards = shards(&[("a", &[]), ("b", &[]), ("c", &["a", "b"])], &["a", "b"]);
+        shards.open(&mut merged, &mut merge).await.expect("opens");
+        assert!(merge.needs(&shard("b")) && !merge.needs(&shard("c")));
+        assert!(!merged.shards.contains_key(&shard("c")));
+
+        merge.end(&shard("b"));
+        merged.shards.insert(shard("b"), ShardProgress { clock_ms: Some(40), ..settled(0) });
+        shards.retire(merge.drained(), &mut merged, &mut merge).await.expect("opens");
+        let child = &merged.shards[&shard("c")];
+        // It is not of the first listing: it starts at its beginning.
+        assert_eq!((child.clock_ms, child.start_ms), (Some(50), None));
+        assert!(merge.needs(&shard("c")) && !merge.needs(&shard("b")));
+    }
+
+    #[tokio::test]
+    async fn shards_of_the_first_listing_start_where_the_settings_say_and_old_ones_are_forgotten() {
+        let (mut merged, mut merge) = (Merged::default(), Merge::default());
+        merged.shards.insert(shard("old"), settled(50));
+        let mut shards = shards(&[("a", &["unknown"]), ("b", &[])], &["a"]);
+        shards.open(&mut merged, &mut merge).await.expect("opens");
+        assert_eq!(merged.shards[&shard("a")].start_ms, Some(7));
+        assert_eq!(merged.shards[&shard("b")].start_ms, None);
+        assert!(!merged.shards.contains_key(&shard("old")));
     }
 }
