@@ -38,13 +38,19 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &RunArgs) -> Result<()> {
     #[cfg(feature = "sql")]
     if crate::sql::is_application(&args.settings) {
-        return crate::sql::run(&args.settings, &args.sql);
+        return match crate::sql::as_pipeline(&args.settings, &args.sql)? {
+            Some(settings) => run_pipeline(&settings),
+            None => crate::sql::run(&args.settings, &args.sql),
+        };
     }
-    let settings = load(&args.settings)?;
+    run_pipeline(&load(&args.settings)?)
+}
+
+fn run_pipeline(settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_signals()?;
-        let built = build(&settings).await?;
+        let built = build(settings).await?;
         let status = Arc::new(Status::of(&built.pipeline));
         if let Some(wanted) = &settings.page {
             let index = built.index.context("[page] shows an index: add a sink of type index")?;
@@ -86,12 +92,15 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
         return crate::sql::check(&args.settings, &args.sql, args.dot);
     }
     let settings = load(&args.settings)?;
+    if settings.application.is_some() {
+        return print_graph(&settings, args);
+    }
     println!("{}: good", args.settings.display());
     println!("{} sinks; detector {:?}", settings.sinks.len(), settings.detector);
     Ok(())
 }
 
-/// Reads settings and sees whether the detector's fit the schema.
+/// Reads settings and sees whether the detector's fit the schema, or the application can be run.
 pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
     if path.extension().is_some_and(|extension| extension == "sql" || extension == "json") {
         bail!(
@@ -100,7 +109,40 @@ pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
         );
     }
     let settings = Settings::load(path)?;
+    #[cfg(feature = "sql")]
+    if settings.application.is_some() {
+        eddy_pipeline::ApplicationParts::load(&settings, 0)?;
+        return Ok(settings);
+    }
     let schema = Arc::new(settings.schema.load()?);
     Detector::new(&settings.detector, schema)?;
     Ok(settings)
+}
+
+/// Prints the streams and pumps of an application, and which sinks get what.
+#[cfg(feature = "sql")]
+fn print_graph(settings: &Settings, args: &CheckArgs) -> Result<()> {
+    let application = eddy_pipeline::ApplicationParts::load(settings, 0)?.application()?;
+    for warning in application.warnings() {
+        eprintln!("eddy: {warning}");
+    }
+    if args.dot {
+        print!("{}", application.graph_dot());
+        return Ok(());
+    }
+    println!("{}: good", args.settings.display());
+    print!("{}", application.graph_text());
+    for sink in &settings.sinks {
+        let streams = match &sink.streams[..] {
+            [] => application.outputs().collect::<Vec<_>>().join(", "),
+            named => named.join(", "),
+        };
+        println!("{streams} => {}", sink.sink.type_name());
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "sql"))]
+fn print_graph(_: &Settings, _: &CheckArgs) -> Result<()> {
+    Ok(())
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use eddy_dashboard::DashboardParts;
-use eddy_pipeline::{Counters, Pipeline, Stop};
+use eddy_detect::DetectorSettings;
+use eddy_pipeline::{Counters, EngineSettings, Pipeline, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -16,12 +17,17 @@ pub(crate) struct Status {
     key: Option<String>,
     columns: Vec<String>,
     threshold: f64,
+    is_application: bool,
     started: Instant,
 }
 
 impl Status {
     pub(crate) fn of(pipeline: &Pipeline) -> Self {
-        let settings = &pipeline.detector;
+        let settings = match &pipeline.engine {
+            EngineSettings::Detector(settings) => settings.clone(),
+            // Its SQL says what scores are made of; the readings are what came in.
+            _ => DetectorSettings::default(),
+        };
         let schema = &pipeline.schema;
         // Readings are told apart by the key, else by the first column of text.
         let named = schema.columns.iter().find(|column| !column.sql_type.is_numeric());
@@ -33,13 +39,14 @@ impl Status {
                 .filter(|name| Some(name) != key.as_ref())
                 .collect()
         } else {
-            settings.columns.clone()
+            settings.columns
         };
         Self {
             counters: Arc::clone(&pipeline.counters),
             key,
             columns,
             threshold: pipeline.settings.threshold,
+            is_application: !matches!(pipeline.engine, EngineSettings::Detector(_)),
             started: Instant::now(),
         }
     }
@@ -65,6 +72,25 @@ impl Status {
     /// The counters, as they are printed at the end.
     pub(crate) fn summary(&self) -> String {
         let totals = self.counters.totals();
+        if self.is_application {
+            let streams = totals.rows_out_by_stream.iter();
+            let streams: Vec<String> =
+                streams.map(|(stream, n_rows)| format!("{n_rows} {stream}")).collect();
+            return format!(
+                "{} records in: {} filtered, {} in aggregates, {} errors; {} rows out ({}): {} \
+                 delivered, {} wanted by no sink; {} dead letters; {} commits",
+                totals.rows_in,
+                totals.filtered,
+                totals.aggregated,
+                totals.failed,
+                totals.rows_out,
+                streams.join(", "),
+                totals.delivered,
+                totals.unrouted,
+                totals.dead_lettered(),
+                totals.commits,
+            );
+        }
         format!(
             "{} records: {} delivered, {} dead-lettered; {} scored, {} while learning, {} without \
              a value; {} anomalies (score from {}); {} commits",

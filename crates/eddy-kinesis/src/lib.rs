@@ -36,6 +36,7 @@ mod retries;
 mod server_date;
 mod shard_reader;
 mod shards;
+mod sink;
 mod source;
 mod subscription;
 mod unpack;
@@ -44,6 +45,7 @@ pub use client::{client, ensure_stream};
 pub use counters::{ProducerCounts, SourceCounters};
 pub use limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
 pub use producer::{Producer, ProducerSettings, ShardLimits};
+pub use sink::{KinesisSink, KinesisSinkSettings};
 pub use source::{KinesisSource, ReadSettings};
 
 /// A connection to Kinesis: what [`client`] makes.

@@ -115,11 +115,12 @@ impl ShardReader {
         self.counters.add_reads(1);
         self.counters.add_records(batch.records.len() as u64);
         self.counters.add_bytes(batch.bytes() as u64);
-        if batch.behind_ms == Some(0) {
+        self.ended = answer.next_shard_iterator.is_none();
+        // Time does not pass in a closed shard: its children may have records from its end on.
+        if batch.behind_ms == Some(0) && !self.ended {
             batch.watermark_ms =
                 self.date.get().map(|date_ms| date_ms - self.settings.watermark_slack_ms);
         }
-        self.ended = answer.next_shard_iterator.is_none();
         self.iterator = answer.next_shard_iterator;
         let caught_up = batch.behind_ms.is_none_or(|behind_ms| behind_ms == 0);
         let pause_ms = if caught_up {

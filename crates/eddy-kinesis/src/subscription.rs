@@ -189,18 +189,21 @@ impl SubscriptionReader {
         }
         self.counters.add_records(batch.records.len() as u64);
         self.counters.add_bytes(batch.bytes() as u64);
-        if behind_ms == Some(0)
-            && let Some((date_ms, at)) = self.began
-        {
-            let since_ms = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
-            batch.watermark_ms = Some(date_ms + since_ms - self.slack_ms);
-        }
         // The service ends with an event that goes on nowhere; a double with empty ones that name
         // the children.
         let has_children = event.child_shards.is_some_and(|children| !children.is_empty());
         self.ended =
             event.continuation_sequence_number.is_empty() || (has_children && n_records == 0);
         self.continuation = Some(event.continuation_sequence_number);
+        // Time does not pass in a closed shard: its children may have records from its end on.
+        if behind_ms == Some(0)
+            && !has_children
+            && !self.ended
+            && let Some((date_ms, at)) = self.began
+        {
+            let since_ms = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
+            batch.watermark_ms = Some(date_ms + since_ms - self.slack_ms);
+        }
         batch
     }
 }

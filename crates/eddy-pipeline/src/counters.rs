@@ -9,7 +9,9 @@ use serde::Serialize;
 /// Totals since the start of the process. Replayed records count again.
 ///
 /// `records == delivered + dead_decode + dead_detect + dead_deliver` at any moment: a record is
-/// counted when it is settled.
+/// counted when it is settled. Where an SQL application makes rows, `records` and `delivered` count
+/// these, `rows_in` what it took, and `rows_out == delivered + dead_deliver + unrouted` when
+/// everything is settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Payloads read from the source.
@@ -36,8 +38,24 @@ pub struct Totals {
     pub dead_deliver: u64,
     /// Records whose ROWTIME was moved up because they arrived behind.
     pub clamped: u64,
+    /// Records that an SQL application took.
+    pub rows_in: u64,
+    /// Rows that a WHERE or HAVING of it left out.
+    pub filtered: u64,
+    /// Rows that became part of a group.
+    pub aggregated: u64,
+    /// Rows of the error stream: an expression failed, or the row was later than a T-sort allows.
+    pub failed: u64,
+    /// Rows that left, all streams together.
+    pub rows_out: u64,
+    /// The same by stream.
+    pub rows_out_by_stream: BTreeMap<String, u64>,
+    /// Rows of streams that no sink wants.
+    pub unrouted: u64,
     /// Commits of positions and models.
     pub commits: u64,
+    /// Watermarks made durable because something waited for them.
+    pub watermarks: u64,
     /// Times a partition was started again after an error.
     pub restarts: u64,
     /// Nanoseconds spent decoding payloads.
@@ -73,7 +91,15 @@ impl Totals {
             dead_detect,
             dead_deliver,
             clamped,
+            rows_in,
+            filtered,
+            aggregated,
+            failed,
+            rows_out,
+            rows_out_by_stream,
+            unrouted,
             commits,
+            watermarks,
             restarts,
             decode_ns,
             score_ns,
@@ -92,7 +118,17 @@ impl Totals {
         self.dead_detect += dead_detect;
         self.dead_deliver += dead_deliver;
         self.clamped += clamped;
+        self.rows_in += rows_in;
+        self.filtered += filtered;
+        self.aggregated += aggregated;
+        self.failed += failed;
+        self.rows_out += rows_out;
+        for (stream, n_rows) in rows_out_by_stream {
+            *self.rows_out_by_stream.entry(stream.clone()).or_default() += n_rows;
+        }
+        self.unrouted += unrouted;
         self.commits += commits;
+        self.watermarks += watermarks;
         self.restarts += restarts;
         self.decode_ns += decode_ns;
         self.score_ns += score_ns;
@@ -121,6 +157,9 @@ pub struct PartitionStatus {
     pub model_bytes: usize,
     /// The last record that is settled and committed.
     pub settled: Option<Position>,
+    /// How long records of other shards have waited for this one, in milliseconds; `None` where
+    /// they do not.
+    pub holds_merge_ms: Option<u64>,
     /// Rows that wait in the queue to each sink or are being written, by the sink's name.
     pub waiting_rows: BTreeMap<String, usize>,
 }

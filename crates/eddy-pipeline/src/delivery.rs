@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::counters::{Counters, Totals};
-use crate::outputs::{Outputs, Step};
+use crate::outputs::{Outputs, Routes, Step};
 use crate::queue::{Part, Queue, Report, queue};
 
 /// Letters written at once: each may carry a whole payload.
@@ -25,6 +25,7 @@ pub(crate) struct Delivery {
     tasks: JoinSet<Result<(), StreamError>>,
     reports: mpsc::UnboundedReceiver<Report>,
     keeps_payloads: bool,
+    routes: Routes,
     dead_letters: Arc<dyn DeadLetterSink>,
     counters: Arc<Counters>,
     unsettled: VecDeque<Unsettled>,
@@ -64,6 +65,7 @@ impl Delivery {
             tasks,
             reports,
             keeps_payloads: outputs.keeps_payloads(),
+            routes: outputs.routes.clone(),
             dead_letters: Arc::clone(&outputs.dead_letters),
             counters,
             unsettled: VecDeque::new(),
@@ -79,6 +81,32 @@ impl Delivery {
     /// Writes the letters of a step and hands its rows over; waits where a queue is full. The
     /// `totals` of the step count when its last row is durable everywhere.
     pub(crate) async fn deliver(&mut self, step: Step, totals: Totals) -> Result<(), StreamError> {
+        if !self.routes.are_needed() {
+            return self.deliver_to(None, step, totals).await;
+        }
+        let mut totals = Some(totals);
+        for (stream, step) in step.by_stream() {
+            let totals = totals.take().unwrap_or_default();
+            self.deliver_to(stream.as_deref(), step, totals).await?;
+        }
+        Ok(())
+    }
+
+    /// The same for rows that only those get who want their stream.
+    async fn deliver_to(
+        &mut self,
+        stream: Option<&str>,
+        mut step: Step,
+        mut totals: Totals,
+    ) -> Result<(), StreamError> {
+        let mut queues = self.queues.iter().enumerate();
+        let routes = &self.routes;
+        let wants_rows =
+            queues.any(|(idx, queue)| !queue.keeps_payloads && routes.take(idx, stream));
+        if stream.is_some() && !wants_rows {
+            totals.unrouted += step.rows.len() as u64;
+            (step.rows, step.origins) = Default::default();
+        }
         self.write_letters(&step.letters).await?;
         self.last_step += 1;
         self.unsettled.push_back(Unsettled {
@@ -90,7 +118,12 @@ impl Delivery {
         });
         let rows = Part::Rows(Arc::new(step.rows));
         let payloads = Part::Payloads(Arc::new(step.payloads));
-        let pushed = join_all(self.queues.iter_mut().map(|queue| {
+        let routes = &self.routes;
+        let wanted =
+            self.queues.iter_mut().enumerate().filter(|(queue_idx, queue)| {
+                queue.keeps_payloads || routes.take(*queue_idx, stream)
+            });
+        let pushed = join_all(wanted.map(|(_, queue)| {
             let part = if queue.keeps_payloads { &payloads } else { &rows };
             queue.push(self.last_step, part)
         }));

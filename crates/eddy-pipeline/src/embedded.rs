@@ -85,11 +85,12 @@ impl EmbeddedSettings {
             },
             schema: self.schema.clone(),
             detector: self.detector.clone(),
+            application: None,
             pipeline: PipelineSettings {
                 on_unreadable_model: OnUnreadableModel::Restart,
                 ..PipelineSettings::default()
             },
-            sinks: vec![SinkSettings::Index { path: data("index") }],
+            sinks: vec![SinkSettings::Index { path: data("index") }.into()],
             state: StateSettings::in_folder(data("state")),
             dead_letters: data("dead-letters.ndjson"),
             page: None,

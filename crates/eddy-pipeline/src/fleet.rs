@@ -32,8 +32,13 @@ impl Settings {
                 "source.type must be kinesis: the Kinesis Client Library shares shards",
             );
         }
+        if self.application.is_some() {
+            return refused(
+                "an SQL application makes one order of all shards, in one process: use `eddy run`",
+            );
+        }
         for sink in &self.sinks {
-            match sink {
+            match &sink.sink {
                 SinkSettings::Stdout { .. } => {
                     return refused(
                         "a sink of type stdout cannot be used here: the daemon reads standard output",
@@ -59,7 +64,7 @@ impl Settings {
     pub(crate) fn of_partition(&self, partition: &PartitionId) -> Self {
         let mut settings = self.clone();
         for sink in &mut settings.sinks {
-            if let SinkSettings::File { path, .. } = sink {
+            if let SinkSettings::File { path, .. } = &mut sink.sink {
                 *path = own_path(path, partition);
             }
         }

@@ -5,7 +5,7 @@
 //! waiting needs to be saved: a replay reads it again.
 
 use eddy_detect::RowClock;
-use eddy_record::{Position, RawRecord};
+use eddy_record::{PartitionId, Position, RawRecord};
 
 use crate::checkpoint::Watermark;
 
@@ -18,6 +18,8 @@ const SECOND_MS: i64 = 1000;
 /// A raw record with its ROWTIME.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Timed {
+    /// The shard that it comes from.
+    pub(crate) partition: PartitionId,
     pub(crate) rowtime_ms: i64,
     pub(crate) clamped: bool,
     pub(crate) raw: RawRecord,
@@ -27,6 +29,7 @@ pub(crate) struct Timed {
 #[derive(Debug)]
 pub(crate) struct Input {
     clock: RowClock,
+    partition: PartitionId,
     // Whether records wait until their second has passed.
     per_second: bool,
     held: Vec<Timed>,
@@ -37,12 +40,13 @@ pub(crate) struct Input {
 
 impl Input {
     pub(crate) fn new(
+        partition: PartitionId,
         per_second: bool,
         rowtime_ms: Option<i64>,
         replayed: Option<Watermark>,
     ) -> Self {
         let clock = RowClock::resume(rowtime_ms);
-        Self { clock, per_second, held: Vec::new(), held_bytes: 0, replayed }
+        Self { clock, partition, per_second, held: Vec::new(), held_bytes: 0, replayed }
     }
 
     /// Takes records in order and returns those that may go on, in order.
@@ -54,7 +58,8 @@ impl Input {
                 self.release_before(watermark.ms, &mut ready);
             }
             let (rowtime_ms, clamped) = self.clock.rowtime(raw.arrival_ms);
-            let timed = Timed { rowtime_ms, clamped, raw };
+            let partition = self.partition.clone();
+            let timed = Timed { partition, rowtime_ms, clamped, raw };
             if !self.per_second {
                 ready.push(timed);
                 continue;
@@ -130,7 +135,7 @@ mod tests {
 
     #[test]
     fn without_an_order_nothing_waits() {
-        let mut input = Input::new(false, None, None);
+        let mut input = Input::new(PartitionId::new("p"), false, None, None);
         let ready = input.push(vec![raw(1, 10), raw(2, 5)]);
         assert_eq!(sequences(&ready), ["1", "2"]);
         assert_eq!((ready[1].rowtime_ms, ready[1].clamped), (10, true));
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_second_leaves_when_a_record_of_a_later_one_arrives() {
-        let mut input = Input::new(true, None, None);
+        let mut input = Input::new(PartitionId::new("p"), true, None, None);
         assert!(input.push(vec![raw(1, 1000), raw(2, 1999)]).is_empty());
         assert_eq!(sequences(&input.push(vec![raw(3, 2000)])), ["1", "2"]);
         assert_eq!(sequences(&input.finish()), ["3"]);
@@ -146,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_quiet_partition_releases_by_watermark_and_a_replay_meets_the_same_times() {
-        let mut input = Input::new(true, None, None);
+        let mut input = Input::new(PartitionId::new("p"), true, None, None);
         input.push(vec![raw(1, 1000), raw(2, 1500)]);
         assert_eq!(input.releases(1999), None);
         let watermark = input.releases(3000).expect("the second has passed");
@@ -157,7 +162,7 @@ mod tests {
         assert_eq!((expected[0].rowtime_ms, expected[0].clamped), (3000, true));
 
         // The process died behind the commit of the watermark and before that of the rows.
-        let mut replay = Input::new(true, None, Some(watermark));
+        let mut replay = Input::new(PartitionId::new("p"), true, None, Some(watermark));
         let released = replay.push(vec![raw(1, 1000), raw(2, 1500), raw(3, 2500)]);
         assert_eq!(sequences(&released), ["1", "2"]);
         assert_eq!(released.last().map(|timed| timed.rowtime_ms), Some(1500));
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_burst_within_one_second_is_bounded() {
-        let mut input = Input::new(true, None, None);
+        let mut input = Input::new(PartitionId::new("p"), true, None, None);
         let n_records = MAX_HELD_RECORDS as u64 + 1;
         let ready = input.push((0..n_records).map(|sequence| raw(sequence, 5)).collect());
         assert_eq!(ready.len(), MAX_HELD_RECORDS);

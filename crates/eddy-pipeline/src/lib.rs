@@ -15,30 +15,43 @@ mod checkpoint;
 mod counters;
 mod delivery;
 pub mod embedded;
+mod engine;
 pub mod fleet;
 mod in_process;
 mod input;
+mod making;
+mod merge;
+mod merging;
 mod models;
 mod objects;
+mod opening;
 mod outputs;
 mod parts;
 mod pipeline;
 mod prefetch;
 mod queue;
+mod scoring;
 mod settings;
+mod shards;
 mod slate;
+#[cfg(feature = "sql")]
+mod sql;
 mod telemetry;
 mod validate;
 mod worker;
 
 pub use counters::{Counters, PartitionStatus, Totals};
-pub use outputs::Outputs;
+pub use engine::EngineSettings;
+pub use outputs::{Outputs, Routes};
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;
 pub use settings::{
-    OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings, RowFormatSetting,
-    SchemaSettings, Settings, SettingsError, SinkSettings, SourceSettings, StateSettings,
+    ApplicationSettings, OnLostState, OnUnreadableModel, Order, PageSettings, PipelineSettings,
+    RoutedSink, RowFormatSetting, SchemaSettings, Settings, SettingsError, SinkSettings,
+    SourceSettings, StateSettings,
 };
 pub use slate::SlateStateStore;
+#[cfg(feature = "sql")]
+pub use sql::{ApplicationArgs, ApplicationParts, ERROR_STREAM, is_service};
 pub use telemetry::publish;
 pub use worker::Stop;

@@ -1,12 +1,13 @@
 //! Saved models as a whole: taken over from parents, checked against the settings, given up.
 
-use eddy_detect::Detector;
 use eddy_record::StreamIdentity;
 use eddy_stream::{Partition, PartitionState, StateChange, StateStore, StreamError};
 
 use crate::checkpoint::{Checkpoint, MODEL_PREFIX, fingerprint_change, load_fingerprint};
 use crate::settings::OnUnreadableModel;
 
+/// What the fingerprint of an SQL application begins with.
+pub(crate) const APPLICATION: &str = "SQL application ";
 /// Bytes of models that are in memory at once while they are copied or given up.
 const PAGE_BYTES: usize = 8 << 20;
 
@@ -51,24 +52,39 @@ pub(crate) async fn inherit_models(
     Ok(unfinished)
 }
 
-/// Models that learnt by other settings are refused or given up, as the settings say.
+/// What was saved by other settings is refused or given up, as the settings say.
 pub(crate) async fn check_models(
     state: &dyn PartitionState,
-    detector: &Detector,
+    fingerprint: &str,
     on_unreadable: OnUnreadableModel,
 ) -> Result<(), StreamError> {
     let Some(saved) = load_fingerprint(state).await? else { return Ok(()) };
-    if saved == detector.fingerprint().as_bytes() {
+    if saved == fingerprint {
         return Ok(());
     }
+    let saved = String::from_utf8_lossy(&saved);
+    let is_application = fingerprint.starts_with(APPLICATION);
     if on_unreadable == OnUnreadableModel::Refuse {
+        let (whose, of_what) = if is_application {
+            (
+                "the saved windows, sorts and forests are of another application, or of this one with \
+              another text, schema, seed or other outputs",
+                "them",
+            )
+        } else {
+            ("the saved models learnt by other settings", "the models")
+        };
         return Err(StreamError::fatal(format!(
-            "the saved models learnt by other settings: {}. Restore these, set \
-             on_unreadable_model = \"restart\" to start the models afresh, or choose another state",
-            String::from_utf8_lossy(&saved)
+            "{whose}: {saved}. Restore these, set on_unreadable_model = \"restart\" in [pipeline] \
+             to start {of_what} afresh where reading stopped, or choose another state"
         )));
     }
-    tracing::warn!(earlier = %String::from_utf8_lossy(&saved), "the detector's settings have changed: its models start afresh");
+    let what = if is_application {
+        "application has changed: its windows, sorts and forests start"
+    } else {
+        "detector's settings have changed: its models start"
+    };
+    tracing::warn!(earlier = %saved, "the {what} afresh");
     forget_models(state).await
 }
 

@@ -1,21 +1,23 @@
 //! From settings to a pipeline: the one file that names concrete sources and sinks.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use eddy_detect::Detector;
 use eddy_index::{Index, IndexSettings, IndexSink};
-use eddy_kinesis::{KinesisSource, client};
-use eddy_record::{Decoder, Schema};
-use eddy_sinks::{ArchiveSink, FirehoseSink, OpenSearchSink};
+use eddy_kinesis::{KinesisSink, KinesisSource, client};
+use eddy_sinks::{ArchiveFormat, ArchiveSink, ArchivedRecords, FirehoseSink, OpenSearchSink};
 use eddy_stream::{
     Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
     StdoutSink, StreamError, SystemClock,
 };
 use tokio::io::BufReader;
 
+use crate::making::{Making, making};
 use crate::objects::open_objects;
-use crate::settings::{RowFormatSetting, Settings, SinkSettings, SourceSettings, StateSettings};
-use crate::{Counters, Outputs, Pipeline, SlateStateStore};
+use crate::settings::{
+    RoutedSink, RowFormatSetting, Settings, SinkSettings, SourceSettings, StateSettings,
+};
+use crate::{Counters, Outputs, Pipeline, Routes, SlateStateStore};
 
 /// A pipeline and what others may want of it.
 pub struct Built {
@@ -41,25 +43,27 @@ pub(crate) async fn build_on(
     source: Arc<dyn Source>,
     clock: Arc<dyn Clock>,
 ) -> Result<Built, StreamError> {
-    let schema = settings
-        .schema
-        .load()
-        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
-    let (schema, decoder) = decoder(schema, settings)?;
-    let detector = Detector::new(&settings.detector, Arc::clone(&schema)).map_err(|error| {
-        StreamError::fatal("the detector's settings are refused").with_source(error)
-    })?;
-    let scored_schema = Arc::clone(detector.output_schema());
+    let Making { engine, schema, decoder, made } = making(settings, clock.now_ms())?;
     let mut index = None;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     let mut archives: Vec<Arc<dyn Archive>> = Vec::new();
     let mut pipeline_settings = settings.pipeline.clone();
-    for sink in &settings.sinks {
+    let (mut of_sinks, mut of_archives) = (Vec::new(), Vec::new());
+    for RoutedSink { streams, sink } in &settings.sinks {
+        let wanted = made.wanted(streams);
+        if let Some(what) = of_one_kind(sink) {
+            made.check_alike(what, streams)?;
+        }
         let sink: Arc<dyn Sink> = match sink {
             SinkSettings::Index { path } => {
                 let opened = open_index(path)?;
                 index = Some(Arc::clone(&opened));
                 Arc::new(IndexSink::new(opened))
+            }
+            SinkSettings::Kinesis(settings) => {
+                let sink = KinesisSink::open(settings).await;
+                sink.check().await?;
+                Arc::new(sink)
             }
             SinkSettings::Firehose(settings) => {
                 let sink = FirehoseSink::open(settings).await;
@@ -68,8 +72,9 @@ pub(crate) async fn build_on(
             }
             SinkSettings::OpenSearch(settings) => {
                 let sink = OpenSearchSink::open(settings).await?;
-                sink.install(&scored_schema).await?;
-                sink.check(&scored_schema).await?;
+                let schema = made.schema(streams)?;
+                sink.install(&schema).await?;
+                sink.check(&schema).await?;
                 Arc::new(sink)
             }
             SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
@@ -77,6 +82,9 @@ pub(crate) async fn build_on(
             SinkSettings::Archive(archive) => {
                 let store = open_objects(&archive.url, &archive.connection).await?;
                 archives.push(Arc::new(ArchiveSink::open(store, archive).await?));
+                // Payloads are of no stream.
+                let keeps_rows = archive.records == ArchivedRecords::Scored;
+                of_archives.push(if keeps_rows { wanted } else { Some(BTreeSet::new()) });
                 // A commit ends an object.
                 let interval_ms = &mut pipeline_settings.commit_interval_ms;
                 *interval_ms = (*interval_ms).max(archive.object_interval_ms);
@@ -84,16 +92,20 @@ pub(crate) async fn build_on(
             }
         };
         sinks.push(sink);
+        of_sinks.push(wanted);
     }
+    of_sinks.extend(of_archives);
+    made.tell_unwanted(&of_sinks);
     let pipeline = Pipeline {
         source,
         decoder,
         schema,
-        detector: settings.detector.clone(),
+        engine,
         outputs: Outputs {
             sinks,
             archives,
             dead_letters: Arc::new(DeadLetterFile::open(&settings.dead_letters)?),
+            routes: Routes { streams: of_sinks },
         },
         state: Arc::new(state(&settings.state).await?),
         clock,
@@ -101,6 +113,21 @@ pub(crate) async fn build_on(
         counters: Arc::new(Counters::default()),
     };
     Ok(Built { pipeline, index })
+}
+
+/// What needs rows that have all the same columns.
+fn of_one_kind(sink: &SinkSettings) -> Option<&'static str> {
+    match sink {
+        SinkSettings::File { format: RowFormatSetting::Csv, .. }
+        | SinkSettings::Stdout { format: RowFormatSetting::Csv } => Some("CSV"),
+        SinkSettings::Archive(archive)
+            if archive.format == ArchiveFormat::Parquet
+                && archive.records == ArchivedRecords::Scored =>
+        {
+            Some("Parquet")
+        }
+        _ => None,
+    }
 }
 
 async fn state(settings: &StateSettings) -> Result<SlateStateStore, StreamError> {
@@ -115,16 +142,6 @@ pub(crate) fn open_index(path: &std::path::Path) -> Result<Arc<Index>, StreamErr
     Index::open(IndexSettings::new(path)).map_err(|error| {
         StreamError::fatal(format!("cannot open the index {}", path.display())).with_source(error)
     })
-}
-
-fn decoder(
-    schema: Schema,
-    settings: &Settings,
-) -> Result<(Arc<Schema>, Arc<Decoder>), StreamError> {
-    let schema = Arc::new(schema);
-    let decoder = Decoder::new(Arc::clone(&schema), settings.schema.limits())
-        .map_err(|error| StreamError::fatal("the schema cannot be used").with_source(error))?;
-    Ok((schema, Arc::new(decoder)))
 }
 
 fn row(format: RowFormatSetting) -> RowFormat {

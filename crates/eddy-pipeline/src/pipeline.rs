@@ -4,25 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use eddy_detect::{Detector, DetectorSettings};
 use eddy_record::{Decoder, PartitionId, Schema, StreamIdentity};
 use eddy_stream::{
-    ArchiveStart, Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange,
-    StateStore, StreamError,
+    Clock, ErrorKind, Partition, PartitionState, Source, Start, StateChange, StateStore,
+    StreamError,
 };
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::checkpoint::Checkpoint;
 use crate::counters::Counters;
-use crate::delivery::Delivery;
-use crate::input::Input;
-use crate::models::{check_models, forget_models, inherit_models};
+use crate::engine::EngineSettings;
+use crate::merging::MERGED;
+use crate::opening::{work, work_merged};
 use crate::outputs::Outputs;
-use crate::prefetch::{Prefetch, Reading};
 use crate::settings::{OnLostState, PipelineSettings};
-use crate::worker::{Rest, Stop, Worker};
+use crate::worker::{Rest, Stop};
 
 /// How often the partitions are listed again while all is well.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
@@ -43,8 +40,8 @@ pub struct Pipeline {
     pub decoder: Arc<Decoder>,
     /// The schema that the decoder decodes to.
     pub schema: Arc<Schema>,
-    /// How they are scored.
-    pub detector: DetectorSettings,
+    /// What makes rows of them.
+    pub engine: EngineSettings,
     /// Where rows and dead letters go.
     pub outputs: Outputs,
     /// Where positions and models are kept.
@@ -121,7 +118,7 @@ impl Pipeline {
     }
 
     /// What follows a state that does not have what it should have.
-    fn on_lost_state(&self, problem: &str) -> Result<(), StreamError> {
+    pub(crate) fn on_lost_state(&self, problem: &str) -> Result<(), StreamError> {
         if self.settings.on_lost_state == OnLostState::Refuse {
             return Err(StreamError::fatal(format!(
                 "{problem}. Restore it, or set on_lost_state = \"restart\" to go on from the lease \
@@ -170,6 +167,14 @@ struct Run {
 }
 
 impl Run {
+    /// The partitions of the stream; all of them as one where the engine wants that.
+    async fn partitions(&self) -> Result<Vec<Partition>, StreamError> {
+        if self.pipeline.engine.merges() {
+            return Ok(vec![Partition { id: PartitionId::new(MERGED), parents: Vec::new() }]);
+        }
+        self.pipeline.source.partitions().await
+    }
+
     async fn supervise(&mut self) -> Result<(), StreamError> {
         loop {
             let stopping = *self.stop.borrow() == Stop::Now;
@@ -192,7 +197,7 @@ impl Run {
 
     /// Starts every partition whose parents are finished; says whether all are finished.
     async fn start_ready(&mut self) -> Result<bool, StreamError> {
-        let listed = match self.pipeline.source.partitions().await {
+        let listed = match self.partitions().await {
             Ok(listed) => listed,
             Err(error) if error.kind() == ErrorKind::Retry && self.has_begun() => {
                 tracing::warn!(error = %error, "cannot list the partitions; trying again later");
@@ -232,6 +237,7 @@ impl Run {
         } else {
             Start::TrimHorizon
         };
+        let first_listing = self.first_listing.clone();
         let mut stop = self.stop.clone();
         self.workers.spawn(async move {
             if !pause.is_zero() {
@@ -241,7 +247,11 @@ impl Run {
                 }
             }
             let start_of_work = Instant::now();
-            let worked = work(&pipeline, stream, &partition, start, stop).await;
+            let worked = if pipeline.engine.merges() {
+                work_merged(&pipeline, stream, &partition, first_listing, stop).await
+            } else {
+                work(&pipeline, stream, &partition, start, stop).await
+            };
             (partition, start_of_work, worked)
         });
     }
@@ -277,120 +287,4 @@ impl Run {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Opens a partition at its last commit and works on it.
-async fn work(
-    pipeline: &Pipeline,
-    stream: StreamIdentity,
-    partition: &Partition,
-    configured: Start,
-    stop: watch::Receiver<Stop>,
-) -> Result<Rest, StreamError> {
-    let state = pipeline.state.open(&stream.name, &partition.id).await?;
-    let detector =
-        Detector::new(&pipeline.detector, Arc::clone(&pipeline.schema)).map_err(|error| {
-            StreamError::fatal("the detector's settings are refused").with_source(error)
-        })?;
-    let assignment = pipeline.source.assignment();
-    let mut saved = Checkpoint::load(state.as_ref()).await?;
-    if let Some(settled) = assignment.as_ref().and_then(|told| told.settled.as_ref()) {
-        let known = saved.as_ref().filter(|saved| saved.stream == stream);
-        let known = known.and_then(|saved| saved.position.as_ref());
-        if known < Some(settled) {
-            let found = known.map_or("nothing".to_owned(), |known| format!("up to {known}"));
-            let problem = format!(
-                "the state of {} has {found} settled and the lease says {settled}: the state was \
-                 lost, is an older one, or is not where the partition's last owner kept it",
-                partition.id
-            );
-            pipeline.on_lost_state(&problem)?;
-            forget_models(state.as_ref()).await?;
-            let mut afresh = Checkpoint::new(stream.clone(), None);
-            afresh.run = saved.map_or(0, |saved| saved.run);
-            afresh.position = Some(settled.clone());
-            saved = Some(afresh);
-        }
-    }
-    if saved.is_none() && !partition.parents.is_empty() {
-        let store = pipeline.state.as_ref();
-        let unfinished = inherit_models(store, &stream, partition, state.as_ref()).await?;
-        // Who works on all partitions starts no child before its parents are finished.
-        if assignment.is_some() && !unfinished.is_empty() {
-            let problem = format!(
-                "the lease of {} says that its parents have ended, and the state of {} ends before: \
-                 it was lost, is an older one, or is not where the parent's last owner kept it",
-                partition.id,
-                unfinished.join(", ")
-            );
-            pipeline.on_lost_state(&problem)?;
-            forget_models(state.as_ref()).await?;
-        }
-    }
-    check_models(state.as_ref(), &detector, pipeline.settings.on_unreadable_model).await?;
-
-    let (mut checkpoint, start) = match saved.filter(|saved| saved.stream == stream) {
-        // A fleet's coordinator may not know it yet: the reader is told to the end.
-        Some(saved) if saved.finished && assignment.is_none() => {
-            state.close().await?;
-            return Ok(Rest::Finished);
-        }
-        Some(saved) => {
-            let start = match (&saved.position, saved.start_ms) {
-                (Some(position), _) => Start::After(position.clone()),
-                (None, Some(start_ms)) => Start::AtTimestamp(start_ms),
-                (None, None) => Start::TrimHorizon,
-            };
-            (saved, start)
-        }
-        None => {
-            let start_ms = match configured {
-                Start::Latest => Some(pipeline.clock.now_ms()),
-                Start::AtTimestamp(start_ms) => Some(start_ms),
-                Start::TrimHorizon | Start::After(_) => None,
-            };
-            (Checkpoint::new(stream, start_ms), configured)
-        }
-    };
-    checkpoint.run += 1;
-    let reader = pipeline.source.open(&partition.id, &start).await?;
-    let input = Input::new(
-        pipeline.settings.order.is_per_second(),
-        checkpoint.rowtime_ms,
-        checkpoint.watermark.clone(),
-    );
-    let archived = ArchiveStart {
-        stream: checkpoint.stream.clone(),
-        partition: partition.id.clone(),
-        start_ms: checkpoint.start_ms,
-        after: checkpoint.position.clone(),
-        after_ms: checkpoint.rowtime_ms,
-        run: checkpoint.run,
-    };
-    pipeline.counters.update_partition(&partition.id, |_| {});
-    tracing::info!(partition = %partition.id, ?start, "reading");
-    let reader = match assignment {
-        Some(_) => Reading::InStep(reader),
-        None => Reading::Ahead(Prefetch::new(reader)),
-    };
-    let mut worker = Worker {
-        partition: partition.id.clone(),
-        source: Arc::clone(&pipeline.source),
-        reader,
-        input,
-        decoder: Arc::clone(&pipeline.decoder),
-        detector,
-        delivery: Delivery::new(&pipeline.outputs, &archived, Arc::clone(&pipeline.counters)),
-        state,
-        checkpoint,
-        may_grow: pipeline.source.may_grow(),
-        settings: pipeline.settings.clone(),
-        counters: Arc::clone(&pipeline.counters),
-        stop,
-        last_commit: Instant::now(),
-        uncommitted: 0,
-    };
-    // From here on the partition is known: a restart before the first record starts at this moment.
-    worker.commit().await?;
-    worker.run().await
 }

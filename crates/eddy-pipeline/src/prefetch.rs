@@ -1,5 +1,7 @@
 //! Reading ahead: the next batches are fetched while the last one is scored and delivered.
 
+use std::task::{Context, Poll};
+
 use eddy_stream::{Batch, PartitionReader, StreamError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -41,6 +43,16 @@ impl Prefetch {
             }
         });
         Self { batches, task }
+    }
+}
+
+impl Prefetch {
+    /// The next batch, if it is there; `None` at the partition's end.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Batch>, StreamError>> {
+        self.batches.poll_recv(cx).map(Option::transpose)
     }
 }
 

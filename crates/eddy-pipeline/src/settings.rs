@@ -1,9 +1,10 @@
 //! The settings file of `eddy run`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eddy_detect::DetectorSettings;
-use eddy_kinesis::{ConnectionSettings, ReadSettings};
+use eddy_kinesis::{ConnectionSettings, KinesisSinkSettings, ReadSettings};
 use eddy_record::{DecodeLimits, Schema, parse_timestamp_ms};
 use eddy_sinks::{ArchiveSettings, FirehoseSettings, OpenSearchSettings};
 use eddy_stream::Start;
@@ -22,11 +23,14 @@ pub struct Settings {
     /// How they are scored.
     #[serde(default)]
     pub detector: DetectorSettings,
+    /// An SQL application in the detector's place.
+    #[serde(default)]
+    pub application: Option<ApplicationSettings>,
     /// The pipeline between.
     #[serde(default)]
     pub pipeline: PipelineSettings,
     /// Where rows go, at least one.
-    pub sinks: Vec<SinkSettings>,
+    pub sinks: Vec<RoutedSink>,
     /// Where positions and models are kept.
     #[serde(default)]
     pub state: StateSettings,
@@ -37,7 +41,7 @@ pub struct Settings {
     pub page: Option<PageSettings>,
 }
 
-fn default_dead_letters() -> PathBuf {
+pub(crate) fn default_dead_letters() -> PathBuf {
     PathBuf::from("./eddy-data/dead-letters.ndjson")
 }
 
@@ -126,6 +130,12 @@ impl SchemaSettings {
         }
     }
 
+    /// Whether neither is given.
+    #[cfg_attr(not(feature = "sql"), expect(dead_code, reason = "only applications ask"))]
+    pub(crate) fn is_default(&self) -> bool {
+        self.inline.is_none() && self.input_schema.is_none()
+    }
+
     /// The bounds of decoding.
     pub fn limits(&self) -> DecodeLimits {
         let mut limits = DecodeLimits::default();
@@ -133,6 +143,46 @@ impl SchemaSettings {
             limits.max_record_bytes = max_record_bytes;
         }
         limits
+    }
+}
+
+/// An SQL application of Kinesis Data Analytics.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApplicationSettings {
+    /// The file of its SQL. Relative paths are so to the settings file. This or `definition`.
+    pub sql: Option<PathBuf>,
+    /// The file of its definition, as the service, CloudFormation or Terraform has it.
+    pub definition: Option<PathBuf>,
+    /// What a record's ROWTIME is: `@arrival`, or the name of a field with ISO 8601 or milliseconds
+    /// since 1970. Default: `@arrival`.
+    #[serde(default = "at_arrival")]
+    pub rowtime: String,
+    /// The seed of every forest. Default: 1.
+    #[serde(default = "first_seed")]
+    pub seed: u64,
+    /// The application's start, what CURRENT_TIMESTAMP is, as ISO 8601. Default: its first start.
+    pub start_time: Option<String>,
+    /// Reference data: the file of each table, CSV or JSON.
+    #[serde(default)]
+    pub reference: BTreeMap<String, PathBuf>,
+}
+
+fn at_arrival() -> String {
+    "@arrival".to_owned()
+}
+
+fn first_seed() -> u64 {
+    1
+}
+
+impl ApplicationSettings {
+    /// Puts relative paths into a folder.
+    fn resolve(&mut self, folder: &Path) {
+        let files = self.sql.iter_mut().chain(&mut self.definition);
+        for path in files.chain(self.reference.values_mut()) {
+            *path = folder.join(&*path);
+        }
     }
 }
 
@@ -251,6 +301,24 @@ fn default_listen() -> std::net::SocketAddr {
     ([127, 0, 0, 1], 8080).into()
 }
 
+/// A sink, and which rows it gets.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RoutedSink {
+    /// The streams of an SQL application whose rows it gets, `error_stream` among them if it wants
+    /// that. Default: those of all outputs.
+    #[serde(default)]
+    pub streams: Vec<String>,
+    /// The sink.
+    #[serde(flatten)]
+    pub sink: SinkSettings,
+}
+
+impl From<SinkSettings> for RoutedSink {
+    fn from(sink: SinkSettings) -> Self {
+        Self { streams: Vec::new(), sink }
+    }
+}
+
 /// A sink.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -261,6 +329,8 @@ pub enum SinkSettings {
         #[serde(default = "default_index")]
         path: PathBuf,
     },
+    /// A Kinesis stream.
+    Kinesis(KinesisSinkSettings),
     /// A delivery stream of Amazon Data Firehose.
     Firehose(FirehoseSettings),
     /// OpenSearch or Elasticsearch.
@@ -282,6 +352,21 @@ pub enum SinkSettings {
         #[serde(default)]
         format: RowFormatSetting,
     },
+}
+
+impl SinkSettings {
+    /// What `type` says.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Index { .. } => "index",
+            Self::Kinesis(_) => "kinesis",
+            Self::Firehose(_) => "firehose",
+            Self::OpenSearch(_) => "opensearch",
+            Self::Archive(_) => "archive",
+            Self::File { .. } => "file",
+            Self::Stdout { .. } => "stdout",
+        }
+    }
 }
 
 /// How rows are written.
@@ -327,7 +412,7 @@ pub enum SettingsError {
     },
 }
 
-fn read(path: &Path) -> Result<String, SettingsError> {
+pub(crate) fn read(path: &Path) -> Result<String, SettingsError> {
     std::fs::read_to_string(path)
         .map_err(|source| SettingsError::Unreadable { path: path.display().to_string(), source })
 }
@@ -338,7 +423,10 @@ impl Settings {
     /// # Errors
     /// The file cannot be read or is not such a file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let settings = Self::parse(&read(path)?, &path.display().to_string())?;
+        let mut settings = Self::parse(&read(path)?, &path.display().to_string())?;
+        if let (Some(application), Some(folder)) = (&mut settings.application, path.parent()) {
+            application.resolve(folder);
+        }
         match settings.missing_file() {
             None => Ok(settings),
             Some(reason) => Err(SettingsError::Invalid { reason }),

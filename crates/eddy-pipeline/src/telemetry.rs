@@ -17,9 +17,18 @@ pub fn publish(counters: &Counters) {
         ("eddy_records_delivered_total", totals.delivered),
         ("eddy_records_clamped_total", totals.clamped),
         ("eddy_commits_total", totals.commits),
+        ("eddy_watermarks_total", totals.watermarks),
+        ("eddy_sql_rows_in_total", totals.rows_in),
+        ("eddy_sql_rows_filtered_total", totals.filtered),
+        ("eddy_sql_rows_aggregated_total", totals.aggregated),
+        ("eddy_sql_rows_failed_total", totals.failed),
+        ("eddy_sql_rows_unrouted_total", totals.unrouted),
         ("eddy_partition_restarts_total", totals.restarts),
     ] {
         metrics::counter!(name).absolute(value);
+    }
+    for (stream, n_rows) in totals.rows_out_by_stream {
+        metrics::counter!("eddy_sql_rows_out_total", "stream" => stream).absolute(n_rows);
     }
     for (stage, value) in [
         ("decode", totals.dead_decode),
@@ -44,6 +53,9 @@ pub fn publish(counters: &Counters) {
             metrics::gauge!("eddy_behind_milliseconds", "partition" => partition.clone())
                 .set(behind_ms as f64);
         }
+        let held_ms = status.holds_merge_ms.unwrap_or(0);
+        metrics::gauge!("eddy_merge_held_milliseconds", "shard" => partition.clone())
+            .set(held_ms as f64);
         for (sink, rows) in status.waiting_rows {
             metrics::gauge!("eddy_sink_waiting_rows", "partition" => partition.clone(), "sink" => sink)
                 .set(rows as f64);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use eddy_detect::DetectorSettings;
 use eddy_kinesis::ConnectionSettings;
 
 use crate::objects::{bucket_of, url_problem};
@@ -13,11 +14,13 @@ impl Settings {
     pub(crate) fn problem(&self) -> Option<String> {
         self.source_problem()
             .or_else(|| self.pipeline_problem())
-            .or_else(|| self.sinks.iter().find_map(sink_problem))
+            .or_else(|| self.sinks.iter().find_map(|sink| sink_problem(&sink.sink)))
             .or_else(|| self.state_problem())
             .or_else(|| self.shared_file())
             .or_else(|| self.shared_archive())
+            .or_else(|| self.circle())
             .or_else(|| self.page_problem())
+            .or_else(|| self.application_problem())
     }
 
     /// A file that must be there and is not.
@@ -74,7 +77,7 @@ impl Settings {
     /// A file that two parts would write, or that is read and written.
     fn shared_file(&self) -> Option<String> {
         let mut files = HashSet::new();
-        let sinks = self.sinks.iter().filter_map(|sink| match sink {
+        let sinks = self.sinks.iter().filter_map(|sink| match &sink.sink {
             SinkSettings::File { path, .. } | SinkSettings::Index { path } => Some(path),
             _ => None,
         });
@@ -106,7 +109,7 @@ impl Settings {
     /// Two archives at one place: their objects would have the same names.
     fn shared_archive(&self) -> Option<String> {
         let mut urls = HashSet::new();
-        self.sinks.iter().find_map(|sink| match sink {
+        self.sinks.iter().find_map(|sink| match &sink.sink {
             SinkSettings::Archive(archive) if !urls.insert(archive.url.trim_end_matches('/')) => {
                 Some(format!(
                     "two archive sinks have the url {}: each needs one of its own",
@@ -117,9 +120,48 @@ impl Settings {
         })
     }
 
+    /// What an SQL application cannot be beside, and what is nothing without one.
+    fn application_problem(&self) -> Option<String> {
+        let Some(application) = &self.application else {
+            let routed = self.sinks.iter().any(|sink| !sink.streams.is_empty());
+            return routed
+                .then(|| "a sink's streams are those of an SQL application: [application]".into());
+        };
+        if cfg!(not(feature = "sql")) {
+            return Some("[application]: this program was built without the feature sql".into());
+        }
+        if application.sql.is_some() == application.definition.is_some() {
+            return Some("[application] needs sql or definition, one of them".to_owned());
+        }
+        if self.detector != DetectorSettings::default() {
+            return Some(
+                "[application] and [detector]: keep one; the SQL says how records are scored"
+                    .to_owned(),
+            );
+        }
+        if self.pipeline.order.is_per_second() {
+            return Some(
+                "pipeline.order is of a detector: the application's ORDER BY orders rows".into(),
+            );
+        }
+        None
+    }
+
+    /// A stream that is read and written: the rows would come in as records.
+    fn circle(&self) -> Option<String> {
+        let SourceSettings::Kinesis { stream, .. } = &self.source else { return None };
+        let name = |stream: &str| stream.rsplit('/').next().unwrap_or_default().to_owned();
+        self.sinks.iter().find_map(|sink| match &sink.sink {
+            SinkSettings::Kinesis(sink) if name(&sink.stream) == name(stream) => {
+                Some(format!("the stream {stream} is read and written: its rows would come again"))
+            }
+            _ => None,
+        })
+    }
+
     fn page_problem(&self) -> Option<String> {
         self.page.as_ref()?;
-        let shows = self.sinks.iter().any(|sink| matches!(sink, SinkSettings::Index { .. }));
+        let shows = self.sinks.iter().any(|sink| matches!(sink.sink, SinkSettings::Index { .. }));
         (!shows).then(|| "[page] shows an index: add a sink of type index".to_owned())
     }
 }
@@ -132,6 +174,10 @@ fn sink_problem(sink: &SinkSettings) -> Option<String> {
         SinkSettings::Firehose(sink) if sink.delivery_stream.is_empty() => {
             Some("firehose sink: delivery_stream is empty".to_owned())
         }
+        SinkSettings::Kinesis(sink) if sink.stream.is_empty() => {
+            Some("kinesis sink: stream is empty".to_owned())
+        }
+        SinkSettings::Kinesis(sink) => endpoint_problem("kinesis sink", &sink.connection),
         SinkSettings::Firehose(sink) => endpoint_problem("firehose sink", &sink.connection),
         SinkSettings::Archive(sink) => url_problem(&sink.url)
             .map(|problem| format!("archive sink: url {problem}"))

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use eddy_detect::{Detector, RestoreError};
-use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
-use eddy_stream::{Batch, PartitionState, Source, StateChange, StreamError};
+use eddy_record::{PartitionId, Position, ScoredRecord};
+use eddy_stream::{Batch, PartitionState, Source, StreamError};
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::checkpoint::{Checkpoint, fingerprint_change, model_key};
-use crate::counters::{Counters, Totals};
+use crate::checkpoint::{Checkpoint, Journal, fingerprint_change};
+use crate::counters::Counters;
 use crate::delivery::Delivery;
+use crate::engine::{Engine, Made};
 use crate::input::{Input, MAX_HELD_RECORDS, Timed, end_of, second};
+use crate::merging::{HOLDER_INTERVAL, Merging};
 use crate::outputs::Step;
 use crate::prefetch::{PREFETCH_BATCHES, Reading};
-use crate::settings::{OnUnreadableModel, PipelineSettings};
+use crate::settings::PipelineSettings;
+use crate::shards::Read;
 
 /// Rows and letters handed over together at most, so that a payload or a read that holds very many
 /// does not make as many wait in memory. Rows ordered within their second wait for it: see `input.rs`.
 const MAX_STEP_ROWS: usize = 20_000;
-/// Records decoded and scored before other tasks of the thread get their turn: a few milliseconds.
-const RECORDS_A_TURN: usize = 256;
 
 /// How a pipeline is asked to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,18 +47,31 @@ pub(crate) enum Rest {
     Stopped,
 }
 
+/// Where a worker's records come from.
+pub(crate) enum Inflow {
+    /// One partition.
+    Single {
+        /// Its reader.
+        reader: Reading,
+        /// What gives its records their times.
+        input: Input,
+    },
+    /// All shards as one partition.
+    Merged(Box<Merging>),
+}
+
 /// A partition being worked on.
 pub(crate) struct Worker {
     pub(crate) partition: PartitionId,
     pub(crate) source: Arc<dyn Source>,
-    pub(crate) reader: Reading,
-    pub(crate) input: Input,
-    pub(crate) decoder: Arc<Decoder>,
-    pub(crate) detector: Detector,
+    pub(crate) inflow: Inflow,
+    pub(crate) engine: Box<dyn Engine>,
     pub(crate) delivery: Delivery,
     pub(crate) state: Box<dyn PartitionState>,
     // What the next commit says; the state holds an earlier one.
     pub(crate) checkpoint: Checkpoint,
+    // What the state holds beside its checkpoint of what has passed since.
+    pub(crate) journal: Journal,
     // Whether the partition's end is only the end of this run.
     pub(crate) may_grow: bool,
     pub(crate) settings: PipelineSettings,
@@ -76,6 +88,9 @@ impl Worker {
         self.delivery.stop().await;
         let rest = worked?;
         self.counters.remove_partition(&self.partition);
+        for shard in self.checkpoint.merged.iter().flat_map(|merged| merged.shards.keys()) {
+            self.counters.remove_partition(shard);
+        }
         self.state.close().await?;
         Ok(rest)
     }
@@ -86,50 +101,78 @@ impl Worker {
         let rest = loop {
             let draining = *self.stop.borrow() == Stop::Drained;
             let Some(batch) = self.next_batch().await? else { break self.at_rest() };
-            let quiet = batch.records.is_empty() && batch.behind_ms.is_none_or(|ms| ms == 0);
+            let quiet = is_quiet(&batch);
             let ready = self.take(batch).await?;
             self.process(ready).await?;
             self.commit_if_due().await?;
 
             // Batches read ahead may be older than the wish to drain: only reads behind them count.
             quiet_reads = if quiet && draining { quiet_reads + 1 } else { 0 };
-            if quiet_reads > PREFETCH_BATCHES + 1 {
+            let at_rest = match &mut self.inflow {
+                Inflow::Single { .. } => quiet_reads > PREFETCH_BATCHES + 1,
+                Inflow::Merged(merging) => draining && merging.is_drained(),
+            };
+            if at_rest {
                 break Rest::Stopped;
             }
         };
-        if rest == Rest::Finished || *self.stop.borrow() == Stop::Drained {
-            let held = self.input.finish();
+        if let Inflow::Single { input, .. } = &mut self.inflow
+            && (rest == Rest::Finished || *self.stop.borrow() == Stop::Drained)
+        {
+            let held = input.finish();
             self.process(held).await?;
         }
-        self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
-        self.commit().await?;
+        if rest == Rest::Finished && self.engine.holds_rows() && !self.checkpoint.closed {
+            self.finish().await?;
+        } else {
+            self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
+            self.commit().await?;
+        }
         Ok(rest)
+    }
+
+    /// The input has ended: what waits leaves. The engine is saved as it was before, for the input
+    /// may grow until the next run; the rows have the same ids then.
+    async fn finish(&mut self) -> Result<(), StreamError> {
+        self.commit().await?;
+        let mut made = Made::default();
+        self.engine.finish(&mut made)?;
+        self.hand_over(made).await?;
+        self.delivery.flush(self.checkpoint.position.as_ref()).await?;
+        self.checkpoint.closed = true;
+        self.checkpoint.finished = !self.may_grow;
+        self.state.commit(vec![self.checkpoint.change()]).await?;
+        self.counters.update(|totals| totals.commits += 1);
+        Ok(())
     }
 
     /// The next batch; `None` at the partition's end or when asked to stop. Meanwhile sinks answer and
     /// commits become due.
-    async fn next_batch(&mut self) -> Result<Option<Batch>, StreamError> {
-        if matches!(self.reader, Reading::InStep(_)) {
+    async fn next_batch(&mut self) -> Result<Option<Read>, StreamError> {
+        if let Inflow::Single { reader: reader @ Reading::InStep(_), .. } = &mut self.inflow {
             // Its conversation is not broken off for an answer or a commit: it returns in time.
             self.delivery.wait_for_sinks().await?;
-            return tokio::select! {
+            let batch = tokio::select! {
                 biased;
-                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => Ok(None),
-                batch = self.reader.next() => batch,
+                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
+                batch = reader.next() => batch?,
             };
+            return Ok(batch.map(|batch| (self.partition.clone(), Some(batch))));
         }
         let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
         loop {
+            let merges = matches!(self.inflow, Inflow::Merged(_));
             tokio::select! {
                 biased;
                 () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
-                batch = self.reader.next() => return batch,
+                batch = next_of(&mut self.inflow, &self.partition) => return batch,
                 answer = self.delivery.answer(), if self.delivery.is_waiting() => {
                     self.delivery.settle(answer?).await?;
                 }
                 () = tokio::time::sleep_until(self.last_commit + commit_interval), if self.uncommitted > 0 => {
                     self.commit().await?;
                 }
+                () = tokio::time::sleep(HOLDER_INTERVAL), if merges => self.note_holder(),
             }
         }
     }
@@ -139,176 +182,101 @@ impl Worker {
     }
 
     /// Gives a batch's records their ROWTIME and returns those that need not wait.
-    async fn take(&mut self, batch: Batch) -> Result<Vec<Timed>, StreamError> {
-        let (payloads, bytes) = (batch.records.len() as u64, batch.bytes() as u64);
-        self.counters.update(|totals| {
-            totals.payloads += payloads;
-            totals.bytes += bytes;
-        });
-        self.counters.update_partition(&self.partition, |status| {
-            status.behind_ms = batch.behind_ms;
-            status.models = self.detector.n_models();
-            status.waiting_rows = self.delivery.waiting();
-        });
-        let mut ready = self.input.push(batch.records);
-        let released = batch.watermark_ms.and_then(|ms| self.input.releases(ms));
+    async fn take(&mut self, (shard, batch): Read) -> Result<Vec<Timed>, StreamError> {
+        if let Some(batch) = &batch {
+            self.count(&shard, batch);
+        }
+        let Inflow::Single { input, .. } = &mut self.inflow else {
+            return self.take_merged((shard, batch)).await;
+        };
+        let Some(batch) = batch else { return Ok(Vec::new()) };
+        let mut ready = input.push(batch.records);
+        let released = batch.watermark_ms.and_then(|ms| input.releases(ms));
         if let Some(watermark) = released {
             // A replay must meet the same times: the watermark is durable before what it releases.
             self.process(std::mem::take(&mut ready)).await?;
             self.checkpoint.watermark = Some(watermark.clone());
             self.commit().await?;
-            ready = self.input.advance(&watermark);
+            if let Inflow::Single { input, .. } = &mut self.inflow {
+                ready = input.advance(&watermark);
+            }
         }
         Ok(ready)
     }
 
-    /// Decodes and scores records and hands them over to the sinks' queues.
-    async fn process(&mut self, records: Vec<Timed>) -> Result<(), StreamError> {
+    fn count(&self, shard: &PartitionId, batch: &Batch) {
+        let (payloads, bytes) = (batch.records.len() as u64, batch.bytes() as u64);
+        self.counters.update(|totals| {
+            totals.payloads += payloads;
+            totals.bytes += bytes;
+        });
+        self.counters.update_partition(shard, |status| status.behind_ms = batch.behind_ms);
+        self.counters.update_partition(&self.partition, |status| {
+            status.models = self.engine.n_models();
+            status.waiting_rows = self.delivery.waiting();
+        });
+    }
+
+    /// Has rows made of records and hands them over to the sinks' queues.
+    pub(crate) async fn process(&mut self, records: Vec<Timed>) -> Result<(), StreamError> {
         let most_rows =
             if self.settings.order.is_per_second() { MAX_HELD_RECORDS } else { MAX_STEP_ROWS };
-        let mut step = Step::default();
-        let mut totals = Totals::default();
+        let mut made = Made::default();
         let mut undelivered = &records[..];
-        let mut n_scored = 0;
-        for turn in records.chunks(RECORDS_A_TURN) {
+        let mut n_taken = 0;
+        for turn in records.chunks(self.engine.records_a_turn()) {
             for timed in turn {
-                self.score(timed, &mut step, &mut totals).await?;
-                n_scored += 1;
-                if step.rows.len() + step.letters.len() >= most_rows || self.detector.is_crowded() {
-                    let (delivered, rest) = undelivered.split_at(n_scored);
-                    (undelivered, n_scored) = (rest, 0);
-                    let (step, totals) = (std::mem::take(&mut step), std::mem::take(&mut totals));
-                    self.deliver(delivered, step, totals).await?;
-                    if self.detector.is_crowded() {
+                self.engine.take(timed, self.state.as_ref(), &mut made).await?;
+                n_taken += 1;
+                if made.len() >= most_rows || self.engine.is_crowded() {
+                    self.engine.end_turn(&mut made)?;
+                    let (delivered, rest) = undelivered.split_at(n_taken);
+                    (undelivered, n_taken) = (rest, 0);
+                    self.deliver(delivered, std::mem::take(&mut made)).await?;
+                    if self.engine.is_crowded() {
                         self.commit().await?;
                     }
                 }
             }
+            self.engine.end_turn(&mut made)?;
             tokio::task::yield_now().await;
         }
-        self.deliver(undelivered, step, totals).await
+        self.deliver(undelivered, made).await
     }
 
     /// Hands over what was made of `records`: the next commit waits for it.
-    async fn deliver(
-        &mut self,
-        records: &[Timed],
-        mut step: Step,
-        totals: Totals,
-    ) -> Result<(), StreamError> {
+    async fn deliver(&mut self, records: &[Timed], mut made: Made) -> Result<(), StreamError> {
         let Some((position, rowtime_ms)) = end_of(records) else { return Ok(()) };
-        if self.settings.order.is_per_second() {
-            sort_within_seconds(&mut step, self.detector.score_idx());
+        if self.settings.order.is_per_second()
+            && let Some(score_idx) = self.engine.score_idx()
+        {
+            sort_within_seconds(&mut made.step, score_idx);
         }
         if self.delivery.keeps_payloads() {
-            step.payloads = records.iter().map(|timed| timed.raw.clone()).collect();
+            made.step.payloads = records.iter().map(|timed| timed.raw.clone()).collect();
         }
-        let start = Instant::now();
-        self.delivery.deliver(step, totals).await?;
-        self.counters.update(|sum| sum.deliver_ns += nanoseconds(start));
+        self.hand_over(made).await?;
 
         self.uncommitted += records.len() as u64;
-        self.checkpoint.position = Some(position);
+        self.checkpoint.closed = false;
         self.checkpoint.rowtime_ms = Some(rowtime_ms);
+        if let Some(merged) = &mut self.checkpoint.merged {
+            merged.settle(records);
+            self.checkpoint.position = Some(Position::new(merged.n_records.into()));
+            return Ok(());
+        }
+        self.checkpoint.position = Some(position);
         // Once a record behind it is handed over, the watermark's effect is in `rowtime_ms`.
         let position = &self.checkpoint.position;
         self.checkpoint.watermark.take_if(|seen| position.as_ref() > Some(&seen.after));
         Ok(())
     }
 
-    /// Turns one payload into rows and letters.
-    async fn score(
-        &mut self,
-        timed: &Timed,
-        step: &mut Step,
-        totals: &mut Totals,
-    ) -> Result<(), StreamError> {
-        let mut decoded = Vec::new();
+    /// Gives rows to the sinks' queues.
+    pub(crate) async fn hand_over(&mut self, made: Made) -> Result<(), StreamError> {
         let start = Instant::now();
-        self.decoder.decode(&timed.raw.data, &mut decoded);
-        totals.decode_ns += nanoseconds(start);
-        totals.clamped += u64::from(timed.clamped);
-        let n_letters = step.letters.len();
-        if decoded.is_empty() {
-            // An empty array holds no record, and still must not be silently gone.
-            step.letters.push(DeadLetter {
-                stream: self.checkpoint.stream.clone(),
-                partition: self.partition.clone(),
-                position: timed.raw.position.clone(),
-                output_idx: 0,
-                arrival_ms: timed.raw.arrival_ms,
-                stage: Stage::Decode,
-                reason: "the payload holds no record".to_owned(),
-                raw: timed.raw.data.clone(),
-            });
-        }
-        for (output_idx, record) in decoded.into_iter().enumerate() {
-            let output_idx = u32::try_from(output_idx).unwrap_or(u32::MAX);
-            // One payload may make very many letters: only its first carries it.
-            let has_letter = step.letters.len() > n_letters;
-            let payload = || if has_letter { Bytes::new() } else { timed.raw.data.clone() };
-            let letter = |stage, reason: String, raw: Bytes| DeadLetter {
-                stream: self.checkpoint.stream.clone(),
-                partition: self.partition.clone(),
-                position: timed.raw.position.clone(),
-                output_idx,
-                arrival_ms: timed.raw.arrival_ms,
-                stage,
-                reason,
-                raw,
-            };
-            let record: Record = match record {
-                Ok(record) => record,
-                Err(error) => {
-                    step.letters.push(letter(Stage::Decode, error.to_string(), payload()));
-                    continue;
-                }
-            };
-            let origin = letter(Stage::Deliver, String::new(), Bytes::new());
-            let id = DocumentId::new(
-                &self.checkpoint.stream,
-                &self.partition,
-                &timed.raw.position,
-                output_idx,
-            );
-            restore_model(
-                &mut self.detector,
-                self.state.as_ref(),
-                &record,
-                self.settings.on_unreadable_model,
-            )
-            .await?;
-            let start = Instant::now();
-            let scored = self.detector.score(&record);
-            totals.score_ns += nanoseconds(start);
-            let scored = match scored {
-                Ok(scored) => scored,
-                Err(error) => {
-                    step.letters.push(DeadLetter {
-                        stage: Stage::Detect,
-                        reason: error.to_string(),
-                        raw: payload(),
-                        ..origin
-                    });
-                    continue;
-                }
-            };
-            match scored.score {
-                None => totals.unscored += 1,
-                Some(0.0) => totals.warming_up += 1,
-                Some(score) => {
-                    totals.scored += 1;
-                    totals.anomalies += u64::from(score >= self.settings.threshold);
-                }
-            }
-            step.rows.push(ScoredRecord {
-                id,
-                created_ms: timed.rowtime_ms,
-                schema: Arc::clone(self.detector.output_schema()),
-                values: self.detector.output_values(record, &scored, timed.rowtime_ms),
-            });
-            step.origins.push(origin);
-        }
+        self.delivery.deliver(made.step, made.totals).await?;
+        self.counters.update(|sum| sum.deliver_ns += nanoseconds(start));
         Ok(())
     }
 
@@ -319,28 +287,22 @@ impl Worker {
         if self.uncommitted > 0 && due { self.commit().await } else { Ok(()) }
     }
 
-    /// Saves position and models in one write, once everything before the position is durable.
+    /// Saves positions and the engine in one write, once everything before the positions is durable.
     pub(crate) async fn commit(&mut self) -> Result<(), StreamError> {
         let start = Instant::now();
         self.delivery.flush(self.checkpoint.position.as_ref()).await?;
         self.counters.update(|totals| totals.deliver_ns += nanoseconds(start));
         let start = Instant::now();
-        let mut changes: Vec<StateChange> = self
-            .detector
-            .take_changed()
-            .into_iter()
-            .map(|(key, saved)| StateChange { key: model_key(&key), value: Some(saved.into()) })
-            .collect();
-        changes.push(fingerprint_change(&self.detector.fingerprint()));
+        let mut changes = self.engine.changes()?;
+        changes.push(fingerprint_change(&self.engine.fingerprint()));
         changes.push(self.checkpoint.change());
+        changes.extend(self.journal.clear());
         self.state.commit(changes).await?;
-        if let Some(position) = &self.checkpoint.position {
-            self.source.committed(&self.partition, position);
-        }
-        self.detector.evict();
+        self.tell_committed();
+        self.engine.saved();
         self.counters.update_partition(&self.partition, |status| {
-            status.models = self.detector.n_models();
-            status.model_bytes = self.detector.size_bytes();
+            status.models = self.engine.n_models();
+            status.model_bytes = self.engine.size_bytes();
             status.settled = self.checkpoint.position.clone();
             status.waiting_rows = self.delivery.waiting();
         });
@@ -352,35 +314,43 @@ impl Worker {
         self.last_commit = Instant::now();
         Ok(())
     }
-}
 
-fn nanoseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Reads the model of a record back where it is not in memory.
-async fn restore_model(
-    detector: &mut Detector,
-    state: &dyn PartitionState,
-    record: &Record,
-    on_unreadable: OnUnreadableModel,
-) -> Result<(), StreamError> {
-    let Some(key) = detector.absent_model(record) else { return Ok(()) };
-    let Some(saved) = state.get(&model_key(&key)).await? else { return Ok(()) };
-    match (detector.restore(key.clone(), &saved), on_unreadable) {
-        (Ok(()), _) => Ok(()),
-        (Err(error), OnUnreadableModel::Restart) => {
-            tracing::warn!(?key, error = %error, "a saved model cannot be used and starts afresh");
-            Ok(())
+    /// Whoever else keeps count of positions is told.
+    fn tell_committed(&self) {
+        let Some(merged) = &self.checkpoint.merged else {
+            if let Some(position) = &self.checkpoint.position {
+                self.source.committed(&self.partition, position);
+            }
+            return;
+        };
+        for (shard, progress) in &merged.shards {
+            let Some(position) = &progress.position else { continue };
+            self.source.committed(shard, position);
+            self.counters.update_partition(shard, |it| it.settled = Some(position.clone()));
         }
-        (Err(error @ RestoreError::OtherSettings), OnUnreadableModel::Refuse) => {
-            Err(StreamError::fatal("cannot go on with the saved models").with_source(error))
-        }
-        (Err(error), OnUnreadableModel::Refuse) => Err(StreamError::fatal(
-            "cannot read a saved model; restore the state or set on_unreadable_model = \"restart\"",
-        )
-        .with_source(error)),
     }
+}
+
+/// Whether a read found its shard at rest.
+fn is_quiet((_, batch): &Read) -> bool {
+    batch.as_ref().is_none_or(|it| it.records.is_empty() && it.behind_ms.is_none_or(|ms| ms == 0))
+}
+
+/// The next batch of whichever shard.
+async fn next_of(
+    inflow: &mut Inflow,
+    partition: &PartitionId,
+) -> Result<Option<Read>, StreamError> {
+    match inflow {
+        Inflow::Single { reader, .. } => {
+            Ok(reader.next().await?.map(|batch| (partition.clone(), Some(batch))))
+        }
+        Inflow::Merged(merging) => merging.next().await,
+    }
+}
+
+pub(crate) fn nanoseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Orders rows by descending score within each second, rows of one score as they came.

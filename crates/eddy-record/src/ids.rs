@@ -214,6 +214,25 @@ impl DocumentId {
         Self(id.into())
     }
 
+    /// The id of a row that is not made of one record alone: a text that is the same at every
+    /// replay. Of one that is too long its end and two hashes of the whole are kept.
+    pub fn of_text(text: String) -> Self {
+        if text.len() <= Self::MAX_BYTES {
+            return Self(text.into());
+        }
+        let mut from = text.len() - (Self::MAX_BYTES - 33);
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+        let id = format!(
+            "{:016x}{:016x}:{}",
+            fnv1a(text.as_bytes(), 0xcbf2_9ce4_8422_2325),
+            fnv1a(text.as_bytes(), 0x6c62_272e_07bb_0142),
+            &text[from..]
+        );
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -260,6 +279,15 @@ mod tests {
         let at = |sequence: u64, sub_sequence| Position { sequence: sequence.into(), sub_sequence };
         assert!(at(1, 5) < at(2, 0));
         assert!(at(2, 0) < at(2, 1));
+    }
+
+    #[test]
+    fn an_id_of_any_text_stays_within_the_limit_and_differs_by_every_part() {
+        let short = DocumentId::of_text("s:1:app:OUT:W:5:0".to_owned());
+        assert_eq!(short.as_str(), "s:1:app:OUT:W:5:0");
+        let long = |head: &str| DocumentId::of_text(format!("{head}{}", "ü".repeat(600)));
+        assert!(long("a").as_str().len() <= DocumentId::MAX_BYTES);
+        assert_ne!(long("a"), long("b"));
     }
 
     #[test]

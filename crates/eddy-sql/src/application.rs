@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, TimestampMillisecondArray};
 use eddy_detect::RowClock;
-use eddy_record::{Schema, format_timestamp_ms};
+use eddy_record::{Column, RecordFormat, Schema, format_timestamp_ms};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{RunError, SqlError};
@@ -155,6 +155,36 @@ impl Application {
         streams.map(|stream| stream.name.as_str())
     }
 
+    /// The columns of a stream whose rows leave, as declared.
+    pub fn output_schema(&self, stream: &str) -> Option<Schema> {
+        let found = self.graph.streams.iter().find(|it| it.is_output && it.name == stream)?;
+        let columns = found.fields.iter().filter(|field| !field.hidden).map(|field| Column {
+            name: field.name.clone(),
+            sql_type: field.sql_type.to_sql(),
+            mapping: None,
+            nullable: true,
+        });
+        Some(Schema { columns: columns.collect(), format: RecordFormat::json() })
+    }
+
+    /// Whether the error stream is an output.
+    pub fn errors_leave(&self) -> bool {
+        self.graph.errors_leave
+    }
+
+    /// The same exactly for applications whose snapshots mean the same: made of the text and of the
+    /// options that it depends on.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The earliest watermark at which something that is held may leave; `None` where nothing waits
+    /// for time alone. What is behind a sort may wait for longer.
+    pub fn due_ms(&self) -> Option<i64> {
+        let due = self.graph.pumps.iter().map(|pump| pump.node.due_ms()).min();
+        due.filter(|due| *due != i64::MAX)
+    }
+
     /// What may not be meant as it is written.
     pub fn warnings(&self) -> &[String] {
         &self.graph.warnings
@@ -221,6 +251,7 @@ impl Application {
             data_rowtime_ms: rowtime_ms,
             data_row: raw.to_owned(),
             pump_name: String::new(),
+            id: None,
             tick: 0,
         };
         let errors_leave = self.graph.errors_leave;
@@ -298,7 +329,7 @@ impl Application {
 /// All pumps into a stream have run: its rows are theirs.
 fn complete(stream: &mut Chunk, filled: &mut Vec<Chunk>) -> Result<(), RunError> {
     if !filled.is_empty() {
-        *stream = Chunk::merge(std::mem::take(filled))?;
+        *stream = Chunk::merge(Chunk::tagged(std::mem::take(filled), "p"))?;
     }
     Ok(())
 }
@@ -402,18 +433,18 @@ fn parallel(upper: &str, source: &str) -> Vec<String> {
 /// # Errors
 /// The text cannot be read.
 pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
-    let mut columns: Vec<eddy_record::Column> = Vec::new();
+    let mut columns: Vec<Column> = Vec::new();
     for statement in parse(text)? {
         let crate::parse::Statement::Stream(stream) = statement else { continue };
         for (name, sql_type) in stream.columns {
             if !columns.iter().any(|column| column.name.eq_ignore_ascii_case(&name.text)) {
                 let sql_type = sql_type.to_sql();
                 let name = name.text;
-                columns.push(eddy_record::Column { name, sql_type, mapping: None, nullable: true });
+                columns.push(Column { name, sql_type, mapping: None, nullable: true });
             }
         }
     }
-    Ok(Schema { columns, format: eddy_record::RecordFormat::json() })
+    Ok(Schema { columns, format: RecordFormat::json() })
 }
 
 /// Two applications with the same fingerprint mean the same by their states.

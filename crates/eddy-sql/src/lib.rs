@@ -54,6 +54,8 @@ mod limits;
 mod options;
 mod parse;
 mod plan;
+mod reference;
+mod rowtime;
 mod run;
 mod scope;
 mod types;
@@ -64,4 +66,5 @@ pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionErro
 pub use error::{Place, RunError, SqlError};
 pub use input::{Arrival, InputBatch};
 pub use options::{Options, ReferenceTable};
+pub use rowtime::Rowtime;
 pub use run::{ErrorRow, OutputRow, StreamRows};

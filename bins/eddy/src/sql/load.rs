@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use eddy_record::{
-    Column, DecodeLimits, Decoder, Record, Schema, SqlType, discover, parse_timestamp_ms,
+use eddy_record::{Column, DecodeLimits, Decoder, Schema, SqlType, discover, parse_timestamp_ms};
+use eddy_sql::{
+    Application, Definition, Options, ReferenceTable, Rowtime, SqlError, declared_columns,
 };
-use eddy_sql::{Application, Definition, Options, ReferenceTable, SqlError, declared_columns};
 
-use super::SqlArgs;
-use super::rowtime::{Rowtime, now_ms};
+use super::{SqlArgs, now_ms};
 
 /// An application, ready for records.
 pub(super) struct Loaded {
@@ -154,40 +153,7 @@ fn table(argument: &str, definition: Option<&Definition>) -> Result<ReferenceTab
     let bytes = fs::read(file).with_context(|| format!("cannot read {file}"))?;
     let known = definition
         .and_then(|definition| definition.references.iter().find(|it| it.table == name))
-        .map(|reference| reference.schema.clone());
-    let mut rows = bytes.as_slice();
-    let schema = match known {
-        Some(schema) => schema,
-        None => {
-            let header = file.ends_with(".csv").then(|| header_of(&mut rows));
-            let mut schema = discover([rows]).with_context(|| file.to_owned())?.schema;
-            for column in &mut schema.columns {
-                column.nullable = true;
-            }
-            if let Some(names) = header {
-                if names.len() != schema.columns.len() {
-                    bail!("{file}: its first line does not name its columns");
-                }
-                for (column, name) in schema.columns.iter_mut().zip(names) {
-                    (column.name, column.mapping) = (name, None);
-                }
-            }
-            schema
-        }
-    };
-    let limits = DecodeLimits { max_record_bytes: usize::MAX };
-    let decoder = Decoder::new(Arc::new(schema.clone()), limits)?;
-    let mut records = Vec::new();
-    decoder.decode(rows, &mut records);
-    let records: Vec<Record> =
-        records.into_iter().collect::<Result<_, _>>().with_context(|| file.to_owned())?;
-    Ok(ReferenceTable::new(name, &schema, &records))
-}
-
-/// Takes the first line off: the names of the columns.
-fn header_of(rows: &mut &[u8]) -> Vec<String> {
-    let end = rows.iter().position(|byte| *byte == b'\n').unwrap_or(rows.len());
-    let line = String::from_utf8_lossy(&rows[..end]).into_owned();
-    *rows = &rows[(end + 1).min(rows.len())..];
-    line.trim_end().split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect()
+        .map(|reference| &reference.schema);
+    ReferenceTable::read(name, &bytes, file.ends_with(".csv"), known)
+        .map_err(|error| anyhow!("{file}: {error}"))
 }

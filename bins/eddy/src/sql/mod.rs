@@ -2,22 +2,22 @@
 
 mod lines;
 mod load;
-mod rowtime;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use eddy_pipeline::{ApplicationArgs, Settings, is_service};
 use eddy_record::{Decoder, Record};
-use eddy_sql::{Application, Arrival, Emission, InputBatch};
+use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime};
 
 use lines::LineReader;
 use load::Loaded;
-use rowtime::{Rowtime, now_ms};
 
 /// Rows that are pushed together at most.
 const MAX_BATCH_ROWS: usize = 8192;
@@ -27,10 +27,13 @@ const TICK: Duration = Duration::from_millis(100);
 /// The arguments of an SQL application.
 #[derive(Args, Debug)]
 pub(crate) struct SqlArgs {
-    /// SQL: where records come from, `-` for NDJSON on standard input, or a file of it
+    /// SQL: where records come from, `-` for NDJSON on standard input, or a file of it;
+    /// `kinesis:STREAM` or an ARN for a pipeline with state [default: what a definition says]
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// SQL: where rows go, `-` for NDJSON on standard output, or a file of it
+    /// SQL: where rows go, `-` for NDJSON on standard output, or a file of it; `firehose:STREAM`,
+    /// `kinesis:STREAM`, an ARN or the URL of OpenSearch for a pipeline with state [default: what a
+    /// definition says]
     #[arg(long, value_name = "SINK")]
     sink: Option<String>,
     /// SQL: the source's columns, as an input schema in JSON (`eddy discover` prints one) [default:
@@ -65,6 +68,46 @@ pub(crate) fn is_application(path: &Path) -> bool {
     extension.is_some_and(|it| ["sql", "json", "yaml", "yml", "template"].contains(&it))
 }
 
+/// The settings of a pipeline, where a service is named, or nothing and a definition says it all.
+pub(crate) fn as_pipeline(path: &Path, args: &SqlArgs) -> Result<Option<Settings>> {
+    let named = [&args.source, &args.sink];
+    let is_defined = named.iter().all(|it| it.is_none())
+        && path.extension().is_some_and(|extension| extension != "sql");
+    if !is_defined && !named.iter().any(|it| it.as_deref().is_some_and(is_service)) {
+        return Ok(None);
+    }
+    for (name, is_given) in
+        [("--preprocess", args.preprocess.is_some()), ("--errors", args.errors.is_some())]
+    {
+        if is_given {
+            bail!(
+                "{name} is for the filter (--source and --sink `-` or files); a pipeline's error \
+                 stream goes to a sink with streams = [\"error_stream\"] in a settings file"
+            );
+        }
+    }
+    let mut reference = BTreeMap::new();
+    for argument in &args.reference {
+        let (table, file) = argument
+            .split_once('=')
+            .with_context(|| format!("--reference {argument}: write TABLE=FILE"))?;
+        reference.insert(table.to_owned(), PathBuf::from(file));
+    }
+    let args = ApplicationArgs {
+        path: path.to_owned(),
+        source: args.source.clone(),
+        sink: args.sink.clone(),
+        schema: args.schema.clone(),
+        rowtime: args.rowtime.clone(),
+        seed: args.seed,
+        start_time: args.start_time.clone(),
+        reference,
+    };
+    let settings = Settings::of_application(&args)?;
+    eddy_pipeline::ApplicationParts::load(&settings, now_ms())?;
+    Ok(Some(settings))
+}
+
 /// Runs an application over its source to the end.
 pub(crate) fn run(path: &Path, args: &SqlArgs) -> Result<()> {
     match filter(path, args) {
@@ -82,13 +125,11 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
     let (Some(source), Some(sink)) = (&args.source, &args.sink) else {
-        bail!("an SQL application needs --source and --sink; `-` is standard input and output");
+        bail!(
+            "an SQL application needs --source and --sink: `-` is standard input and output, \
+             kinesis:STREAM and firehose:STREAM are services; or name it in a settings file"
+        );
     };
-    for (name, value) in [("--source", source), ("--sink", sink)] {
-        if value.contains("://") || value.starts_with("arn:") {
-            bail!("{name} {value}: SQL applications read and write `-` or a file so far");
-        }
-    }
     let mut lines = LineReader::open(source, args.preprocess.as_deref())?;
     let sample = |lines: &mut LineReader| lines.sample();
     let loaded = load::load(path, args, Some(&mut || sample(&mut lines)))?;
@@ -230,6 +271,12 @@ impl Running {
         self.out.flush()?;
         Ok(self.errors.flush()?)
     }
+}
+
+/// The time on the machine's clock.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Says whether an application can be run, and prints its graph.

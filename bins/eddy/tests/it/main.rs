@@ -1,10 +1,13 @@
 //! The binary as its users run it.
 
+#[cfg(feature = "sql")]
+mod application;
 mod discover;
 mod embedded;
 mod kcl;
 mod kills;
 mod run;
 mod score;
+#[cfg(feature = "sql")]
 mod sql;
 mod support;

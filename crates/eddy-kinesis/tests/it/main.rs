@@ -11,11 +11,11 @@ use aws_credential_types::provider::{ProvideCredentials, future};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use eddy_kinesis::{
-    ConnectionSettings, KinesisSource, Producer, ProducerSettings, ReadSettings, client,
-    ensure_stream,
+    ConnectionSettings, KinesisSink, KinesisSinkSettings, KinesisSource, Producer,
+    ProducerSettings, ReadSettings, client, ensure_stream,
 };
 use eddy_record::RawRecord;
-use eddy_stream::{ErrorKind, Source, Start};
+use eddy_stream::{ErrorKind, Sink as _, Source, Start};
 use md5::{Digest as _, Md5};
 use support::{Server, drain, reading};
 
@@ -53,6 +53,45 @@ async fn every_record_of_every_shard_is_read_once_in_the_order_of_its_key() {
     }
     assert_eq!(found.values().map(Vec::len).sum::<usize>(), 2000);
     assert!(found.values().all(|numbers| numbers.is_sorted()));
+}
+
+#[tokio::test]
+async fn rows_are_put_in_the_order_of_their_key_and_one_that_is_too_large_is_refused() {
+    let server = Server::start(|_| {}).await;
+    ensure_stream(&server.client, STREAM, 2).await.expect("created");
+    let settings =
+        KinesisSinkSettings { key: Some("iotName".to_owned()), ..KinesisSinkSettings::new(STREAM) };
+    let sink = KinesisSink::over(server.client.clone(), &settings);
+    sink.check().await.expect("it is there");
+    let missing = KinesisSinkSettings::new("missing");
+    let error = KinesisSink::over(server.client.clone(), &missing).check().await;
+    assert_eq!(error.expect_err("no such stream").kind(), ErrorKind::Fatal);
+    let schema = Arc::new(eddy_record::Schema::walkthrough());
+    let row = |n: u32, name: String| eddy_record::ScoredRecord {
+        id: eddy_record::DocumentId::of_text(format!("row {n}")),
+        created_ms: 0,
+        schema: Arc::clone(&schema),
+        values: [eddy_record::Value::Text(name.into()), eddy_record::Value::Double(n.into())]
+            .into(),
+    };
+    let mut rows: Vec<_> = (0..900).map(|n| row(n, format!("s{}", n % 5))).collect();
+    rows[700] = row(700, "x".repeat(1 << 20));
+    let rejected = sink.write(&rows).await.expect("taken");
+    assert_eq!(rejected.iter().map(|it| it.row_idx).collect::<Vec<_>>(), [700]);
+    let source = KinesisSource::new(server.client.clone(), STREAM, support::fast());
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for partition in source.partitions().await.expect("listed") {
+        let reader = source.open(&partition.id, &Start::TrimHorizon).await.expect("opens");
+        for record in drain(reader).await {
+            found.entry(record.partition_key.to_string()).or_default().push(text(&record));
+        }
+    }
+    assert_eq!(found["s1"][1], r#"{"iotName":"s1","iotValue":6}"#);
+    let expected: Vec<String> = (0..900)
+        .filter(|n| n % 5 == 0 && *n != 700)
+        .map(|n| format!(r#"{{"iotName":"s0","iotValue":{n}}}"#))
+        .collect();
+    assert_eq!(found["s0"], expected);
 }
 
 #[tokio::test]

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use eddy_pipeline::{OnUnreadableModel, Order, PipelineSettings};
+use eddy_detect::DetectorSettings;
+use eddy_pipeline::{EngineSettings, OnUnreadableModel, Order, Pipeline, PipelineSettings};
 use eddy_record::ScoredRecord;
 use eddy_stream::{ErrorKind, MemorySource, Rejected, Sink, StreamError};
 
-use crate::support::{World, partition, raw, readings, run, stream};
+use crate::support::{World, detector, partition, raw, readings, run, stream};
 
 /// Commits after every batch.
 fn eager() -> PipelineSettings {
@@ -17,6 +18,12 @@ fn eager() -> PipelineSettings {
 
 fn source(batch_records: usize) -> MemorySource {
     MemorySource::new(stream(1), batch_records)
+}
+
+/// The same pipeline with other settings of the detector.
+fn with_detector(mut pipeline: Pipeline, detector: DetectorSettings) -> Pipeline {
+    pipeline.engine = EngineSettings::Detector(detector);
+    pipeline
 }
 
 /// A sink that fails, by turns before and after it has written.
@@ -65,7 +72,7 @@ async fn rows_do_not_depend_on_batches_nor_on_where_runs_end() {
 }
 
 /// A stream whose partitions never end: behind the last record come empty batches.
-struct Unending(MemorySource);
+pub(crate) struct Unending(pub(crate) MemorySource);
 
 #[async_trait]
 impl eddy_stream::Source for Unending {
@@ -220,14 +227,13 @@ async fn models_of_other_settings_are_refused_or_given_up_as_the_settings_say() 
     let drained = || tokio::sync::watch::channel(eddy_pipeline::Stop::Drained);
     let (_tell, stop) = drained();
     world.pipeline(first(), eager()).run(stop).await.expect("runs");
-    let mut changed = world.pipeline(first(), eager());
-    changed.detector.trees = 11;
+    let eleven = || DetectorSettings { trees: 11, ..detector() };
+    let changed = with_detector(world.pipeline(first(), eager()), eleven());
     let (_tell, stop) = drained();
     let error = changed.run(stop).await.expect_err("other settings");
     assert!(error.to_string().contains("on_unreadable_model"), "{error}");
     let settings = PipelineSettings { on_unreadable_model: OnUnreadableModel::Restart, ..eager() };
-    let mut changed = world.pipeline(first(), settings);
-    changed.detector.trees = 11;
+    let changed = with_detector(world.pipeline(first(), settings), eleven());
     let (_tell, stop) = drained();
     changed.run(stop).await.expect("starts afresh");
 }
@@ -255,8 +261,8 @@ async fn models_beyond_the_limit_are_written_out_and_read_back() {
     let all = || source(10).with_partition(partition("p", &[]), readings(0..600));
     run(roomy.pipeline(Arc::new(all()), eager())).await.expect("runs");
     let tight = World::default();
-    let mut pipeline = tight.pipeline(Arc::new(all()), eager());
-    pipeline.detector.max_models = 1;
+    let one = DetectorSettings { max_models: 1, ..detector() };
+    let pipeline = with_detector(tight.pipeline(Arc::new(all()), eager()), one);
     run(pipeline).await.expect("runs");
     assert_eq!(tight.json(), roomy.json());
 }
@@ -281,8 +287,8 @@ async fn many_new_models_are_written_out_before_the_next_commit_is_due() {
     let reading = |n: u64| raw(n, &format!("{{\"iotName\":\"s{n}\",\"iotValue\":15}}"));
     let all = source(1000).with_partition(partition("p", &[]), (0..1000).map(reading).collect());
     let late = PipelineSettings { commit_records: 1 << 40, commit_interval_ms: 1 << 40, ..eager() };
-    let mut pipeline = world.pipeline(Arc::new(all), late);
-    pipeline.detector.max_models = 10;
+    let ten = DetectorSettings { max_models: 10, ..detector() };
+    let pipeline = with_detector(world.pipeline(Arc::new(all), late), ten);
     run(pipeline).await.expect("runs");
     assert_eq!(world.json().len(), 1000);
     // 10 models may stay, 79 at most wait to be written out.

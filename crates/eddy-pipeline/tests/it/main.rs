@@ -1,5 +1,7 @@
 //! The pipeline against sources and sinks in memory, and the embedded default whole.
 
+#[cfg(feature = "sql")]
+mod application;
 mod archives;
 mod chain;
 mod crashes;
@@ -7,4 +9,6 @@ mod documents;
 mod fleet;
 mod queues;
 mod simulation;
+#[cfg(feature = "sql")]
+mod sql;
 mod support;

@@ -18,7 +18,9 @@ use eddy_aws::connect_over;
 use eddy_detect::DetectorSettings;
 use eddy_harness::{BulkDouble, Fault, FirehoseDouble, KinesisDouble, Network, Random, Stored};
 use eddy_kinesis::{Client, KinesisSource, ReadSettings};
-use eddy_pipeline::{Counters, Order, Outputs, Pipeline, PipelineSettings, Stop};
+use eddy_pipeline::{
+    Counters, EngineSettings, Order, Outputs, Pipeline, PipelineSettings, Routes, Stop,
+};
 use eddy_record::{DeadLetter, DecodeLimits, Decoder, PartitionId, Schema, format_timestamp_ms};
 use eddy_sinks::{FirehoseSettings, FirehoseSink, OpenSearchSettings, OpenSearchSink, Transport};
 use eddy_stream::{
@@ -30,7 +32,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-const STREAM: &str = "readings";
+pub(crate) const STREAM: &str = "readings";
 /// Ten seconds before a day ends, so that the indices rotate on the way.
 const START_MS: i64 = 1_795_651_190_000;
 /// Longer than all storms together.
@@ -38,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The clock of the simulated world, over several runtimes.
 #[derive(Clone)]
-struct Time(Arc<Mutex<(i64, Option<Instant>)>>);
+pub(crate) struct Time(Arc<Mutex<(i64, Option<Instant>)>>);
 
 impl Time {
     fn new() -> Self {
@@ -72,27 +74,32 @@ impl Clock for Time {
 
 /// What a seed decides.
 #[derive(Clone, Debug)]
-struct Scenario {
+pub(crate) struct Scenario {
     n_shards: usize,
-    script: VecDeque<(i64, Action)>,
+    pub(crate) script: VecDeque<(i64, Action)>,
     storm_one_in: u64,
     n_deaths: u64,
     longest_life: u64,
     with_firehose: bool,
     key: Option<String>,
-    settings: PipelineSettings,
+    pub(crate) settings: PipelineSettings,
     max_records: i32,
     max_request_bytes: usize,
 }
 
 #[derive(Clone, Debug)]
-enum Action {
+pub(crate) enum Action {
     Put { first: u64, n: u64 },
     Split(usize),
     Merge(usize),
 }
 
 impl Scenario {
+    /// The same, with nobody doing anything to the stream.
+    pub(crate) fn without_script(&self) -> Self {
+        Self { script: VecDeque::new(), ..self.clone() }
+    }
+
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut script = VecDeque::new();
@@ -134,16 +141,22 @@ impl Scenario {
 }
 
 /// What outlives the process.
-struct World {
-    scenario: Scenario,
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
     seed: u64,
-    time: Time,
+    pub(crate) time: Time,
     network: Network,
-    kinesis: KinesisDouble,
-    bulk: BulkDouble,
+    pub(crate) kinesis: KinesisDouble,
+    pub(crate) bulk: BulkDouble,
     firehose: FirehoseDouble,
     state: SimulatedState,
     letters: SimulatedLetters,
+    // In the place of the scenario's detector.
+    pub(crate) engine: Option<EngineSettings>,
+    pub(crate) counters: Arc<Counters>,
+    // Beside the others.
+    pub(crate) more_sinks: Vec<Arc<dyn Sink>>,
+    pub(crate) slack_ms: i64,
     // What had happened when the dust began to settle. From then on all shards are told to end at
     // once, and tokio wakes those who wait for a word in an order of its own.
     trace: Option<u64>,
@@ -151,14 +164,14 @@ struct World {
 
 /// How a process came to its end.
 #[derive(Debug, PartialEq)]
-enum End {
+pub(crate) enum End {
     Died,
     GaveUp,
     Drained,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let scenario = Scenario::new(seed);
         let time = Time::new();
         let of_streams = time.clone();
@@ -168,14 +181,31 @@ impl World {
         Self::over(scenario, seed, time, kinesis)
     }
 
-    fn over(scenario: Scenario, seed: u64, time: Time, kinesis: KinesisDouble) -> Self {
+    pub(crate) fn over(scenario: Scenario, seed: u64, time: Time, kinesis: KinesisDouble) -> Self {
         let network = Network::new(seed);
         let state = SimulatedState { of: MemoryStateStore::default(), network: network.clone() };
         let letters = SimulatedLetters { of: Arc::default(), network: network.clone() };
         // Less than some requests of the sink, more than any document.
         let bulk = BulkDouble::taking_at_most(2000);
         let firehose = FirehoseDouble::new(STREAM);
-        Self { scenario, seed, time, network, kinesis, bulk, firehose, state, letters, trace: None }
+        let (engine, counters, trace) = (None, Arc::default(), None);
+        let (more_sinks, slack_ms) = (Vec::new(), ReadSettings::default().watermark_slack_ms);
+        Self {
+            scenario,
+            seed,
+            time,
+            network,
+            kinesis,
+            bulk,
+            firehose,
+            state,
+            letters,
+            engine,
+            counters,
+            more_sinks,
+            slack_ms,
+            trace,
+        }
     }
 
     fn storm(&self) {
@@ -231,6 +261,7 @@ impl World {
         let read = ReadSettings {
             max_records: self.scenario.max_records,
             poll_interval_ms: 700,
+            watermark_slack_ms: self.slack_ms,
             ..ReadSettings::default()
         };
         let schema = Arc::new(Schema::walkthrough());
@@ -247,31 +278,35 @@ impl World {
                 FirehoseSettings { give_up_after_ms: 30_000, ..FirehoseSettings::new(STREAM) };
             sinks.push(Arc::new(FirehoseSink::over(&settings, &config)));
         }
+        sinks.extend(self.more_sinks.iter().cloned());
         Ok(Pipeline {
             source: Arc::new(KinesisSource::new(Client::new(&kinesis), STREAM, read)),
             decoder: Arc::new(decoder),
             schema,
-            detector: DetectorSettings {
-                trees: 4,
-                sample_size: 16,
-                key: self.scenario.key.clone(),
-                max_models: 3,
-                ..DetectorSettings::default()
-            },
+            engine: self.engine.clone().unwrap_or_else(|| {
+                EngineSettings::Detector(DetectorSettings {
+                    trees: 4,
+                    sample_size: 16,
+                    key: self.scenario.key.clone(),
+                    max_models: 3,
+                    ..DetectorSettings::default()
+                })
+            }),
             outputs: Outputs {
                 sinks,
                 archives: Vec::new(),
                 dead_letters: Arc::new(self.letters.clone()),
+                routes: Routes::default(),
             },
             state: Arc::new(self.state.clone()),
             clock: Arc::new(self.time.clone()),
             settings: self.scenario.settings.clone(),
-            counters: Arc::new(Counters::default()),
+            counters: Arc::clone(&self.counters),
         })
     }
 
     /// One process, from its start to its end.
-    fn live(&mut self, n_steps: Option<u64>) -> End {
+    pub(crate) fn live(&mut self, n_steps: Option<u64>) -> End {
         self.network.live(n_steps);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -291,6 +326,7 @@ impl World {
 
     async fn process(&mut self) -> End {
         self.network.deliver_late().await;
+        self.counters = Arc::default();
         let pipeline = self.pipeline().await.expect("good settings");
         let counters = Arc::clone(&pipeline.counters);
         let (tell, stop) = watch::channel(Stop::No);
@@ -346,7 +382,7 @@ impl World {
     }
 
     /// Lives and dies until the script is over and everything is settled.
-    fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         self.storm();
         let mut random = Random::new(self.seed ^ 4);
         for life in 0.. {
@@ -359,7 +395,7 @@ impl World {
     }
 
     /// The documents by id.
-    fn documents(&self) -> BTreeMap<String, (String, Value)> {
+    pub(crate) fn documents(&self) -> BTreeMap<String, (String, Value)> {
         let mut by_id = BTreeMap::new();
         for ((index, id), document) in self.bulk.documents() {
             let twice = by_id.insert(id.clone(), (index, document));
@@ -368,7 +404,7 @@ impl World {
         by_id
     }
 
-    fn dead(&self) -> BTreeMap<(PartitionId, String), DeadLetter> {
+    pub(crate) fn dead(&self) -> BTreeMap<(PartitionId, String), DeadLetter> {
         let letters = self.letters.of.letters().into_iter();
         letters.map(|l| ((l.partition.clone(), l.position.sequence.to_string()), l)).collect()
     }
@@ -505,7 +541,7 @@ fn simulate(seed: u64) -> (Option<u64>, BTreeMap<String, (String, Value)>) {
     let mut stormy = World::new(seed);
     stormy.run();
     let mut calm = World::over(
-        Scenario { script: VecDeque::new(), ..stormy.scenario.clone() },
+        stormy.scenario.without_script(),
         seed,
         stormy.time.clone(),
         stormy.kinesis.clone(),
@@ -545,7 +581,10 @@ fn simulate(seed: u64) -> (Option<u64>, BTreeMap<String, (String, Value)>) {
 }
 
 /// Compares, and shows the first difference only.
-fn same<K: Ord + Debug, V: PartialEq + Debug>(stormy: &BTreeMap<K, V>, calm: &BTreeMap<K, V>) {
+pub(crate) fn same<K: Ord + Debug, V: PartialEq + Debug>(
+    stormy: &BTreeMap<K, V>,
+    calm: &BTreeMap<K, V>,
+) {
     for (key, value) in calm {
         assert_eq!(stormy.get(key), Some(value), "{key:?}");
     }
@@ -558,7 +597,7 @@ fn id(record: &Stored) -> String {
     format!("{STREAM}:{START_MS}:{}:{}:0:0", record.shard, record.sequence)
 }
 
-fn seeds() -> Range<u64> {
+pub(crate) fn seeds() -> Range<u64> {
     let asked = std::env::var("EDDY_SEEDS").ok();
     let range = asked.as_deref().map(|asked| {
         let (from, to) = asked.split_once("..").expect("EDDY_SEEDS is such as 0..200");
@@ -568,7 +607,7 @@ fn seeds() -> Range<u64> {
 }
 
 /// Does something with every seed, on two threads; names those that fail.
-fn for_each(seeds: Range<u64>, act: impl Fn(u64) + Sync) {
+pub(crate) fn for_each(seeds: Range<u64>, act: impl Fn(u64) + Sync) {
     let next = Mutex::new(seeds);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

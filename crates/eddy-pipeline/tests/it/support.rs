@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use eddy_detect::DetectorSettings;
-use eddy_pipeline::{Counters, Outputs, Pipeline, PipelineSettings, Stop};
+use eddy_pipeline::{Counters, EngineSettings, Outputs, Pipeline, PipelineSettings, Routes, Stop};
 use eddy_record::{
     DecodeLimits, Decoder, PartitionId, Position, RawRecord, Schema, StreamIdentity,
 };
@@ -66,16 +66,12 @@ impl World {
             source,
             decoder: Arc::new(decoder),
             schema,
-            detector: DetectorSettings {
-                trees: 10,
-                sample_size: 32,
-                key: Some("iotName".to_owned()),
-                ..DetectorSettings::default()
-            },
+            engine: EngineSettings::Detector(detector()),
             outputs: Outputs {
                 sinks: vec![sink],
                 archives: Vec::new(),
                 dead_letters: Arc::clone(&self.letters) as _,
+                routes: Routes::default(),
             },
             state: Arc::new(self.state.clone()),
             clock: Arc::new(SystemClock),
@@ -92,6 +88,16 @@ impl World {
             String::from_utf8(out).expect("UTF-8")
         };
         self.rows.rows().iter().map(|(id, row)| (id.clone(), json(row))).collect()
+    }
+}
+
+/// Small forests, one a sensor.
+pub(crate) fn detector() -> DetectorSettings {
+    DetectorSettings {
+        trees: 10,
+        sample_size: 32,
+        key: Some("iotName".to_owned()),
+        ..DetectorSettings::default()
     }
 }
 

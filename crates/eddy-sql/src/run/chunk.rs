@@ -155,6 +155,18 @@ impl Chunk {
         Ok(Self { watermarks, ..merged })
     }
 
+    /// Tells rows of several chunks apart that are made of the same, where they have ids: those of
+    /// the second chunk and later ones get the tag and its number behind their ids.
+    pub(crate) fn tagged(mut chunks: Vec<Self>, tag: &str) -> Vec<Self> {
+        for (number, chunk) in chunks.iter_mut().enumerate().skip(1) {
+            let Some(ids) = &chunk.ids else { continue };
+            let ids = ids.as_string::<i32>().iter();
+            let tagged = ids.map(|id| format!("{}/{tag}{number}", id.unwrap_or_default()));
+            chunk.ids = Some(Arc::new(StringArray::from_iter_values(tagged)));
+        }
+        chunks
+    }
+
     /// The first tick at which the time is at least `time`, if it is by now.
     pub(crate) fn tick_of(&self, time: i64) -> Option<u32> {
         let tick = self.watermarks.partition_point(|watermark| *watermark < time);

@@ -2,6 +2,9 @@
 
 use std::fmt::Write as _;
 
+use arrow::array::{ArrayRef, AsArray};
+use eddy_record::{Column, RecordFormat, Schema, SqlType, Value};
+
 use crate::Counters;
 
 /// A row of the error stream.
@@ -19,10 +22,49 @@ pub struct ErrorRow {
     pub data_row: String,
     /// The pump that it happened in; empty where the record did not fit the schema.
     pub pump_name: String,
+    /// What the row at fault was made of, the same at every replay; `None` where that is not known.
+    /// Several error rows may be made of the same.
+    pub id: Option<String>,
     pub(crate) tick: u32,
 }
 
 impl ErrorRow {
+    /// The columns of the error stream.
+    pub fn schema() -> Schema {
+        let text = |max_chars| SqlType::Varchar { max_chars };
+        let columns = [
+            ("ERROR_TIME", SqlType::Timestamp),
+            ("ERROR_LEVEL", text(10)),
+            ("ERROR_NAME", text(32)),
+            ("MESSAGE", text(4096)),
+            ("DATA_ROWTIME", SqlType::Timestamp),
+            ("DATA_ROW", text(49_152)),
+            ("PUMP_NAME", text(128)),
+        ];
+        let column = |(name, sql_type): (&str, SqlType)| Column {
+            name: name.to_owned(),
+            sql_type,
+            mapping: None,
+            nullable: true,
+        };
+        Schema { columns: columns.into_iter().map(column).collect(), format: RecordFormat::json() }
+    }
+
+    /// One value a column of [`ErrorRow::schema`].
+    pub fn values(&self) -> Box<[Value]> {
+        let text = |text: &str| Value::Text(text.into());
+        [
+            Value::TimestampMs(self.error_time_ms),
+            text("ERROR"),
+            text(&self.error_name),
+            text(&self.message),
+            Value::TimestampMs(self.data_rowtime_ms),
+            text(&self.data_row_hex()),
+            text(&self.pump_name),
+        ]
+        .into()
+    }
+
     /// The hexadecimal digits of DATA_ROW, at most 49 152.
     pub fn data_row_hex(&self) -> String {
         const MOST_BYTES: usize = 49_152 / 2;
@@ -32,6 +74,11 @@ impl ErrorRow {
             hex
         })
     }
+}
+
+/// A row's id. While a table is joined, numbers stand in the place of ids.
+fn id_of(ids: &ArrayRef, row: usize) -> Option<String> {
+    Some(ids.as_string_opt::<i32>()?.value(row).to_owned())
 }
 
 /// Where operators report rows at fault.
@@ -59,6 +106,7 @@ impl Errors<'_> {
             data_rowtime_ms: rowtime_ms,
             data_row: super::output::row_text(chunk, row),
             pump_name: self.pump.to_owned(),
+            id: chunk.ids.as_ref().and_then(|ids| id_of(ids, row)),
             tick,
         });
         self.counters.failed += 1;

@@ -143,6 +143,10 @@ impl Operator for Items {
         Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
     }
 
+    fn due_ms(&self) -> i64 {
+        self.windows.keys().next().map_or(i64::MAX, |first| self.step.next(*first))
+    }
+
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
         let mut writer = Writer::default();
         writer.count(self.windows.len());

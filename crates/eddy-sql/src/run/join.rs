@@ -16,13 +16,13 @@ use crate::expr::{Typed, arrow_schema};
 use crate::limits::MAX_JOIN_ROWS;
 use crate::types::Type;
 
-/// UNION ALL: the rows of all inputs.
+/// UNION ALL: the rows of all inputs. One row may come by several of them, at several times.
 #[derive(Debug)]
 pub(crate) struct Union;
 
 impl Operator for Union {
     fn process(&mut self, inputs: Vec<Chunk>, _: &mut Errors<'_>) -> Result<Chunk, RunError> {
-        Chunk::merge(inputs)
+        Chunk::merge(Chunk::tagged(inputs, "u"))
     }
 }
 
@@ -261,6 +261,17 @@ impl Operator for StreamJoin {
             return Ok(Chunk::empty(&self.schema, left.ids.is_some(), watermarks));
         }
         Chunk::concat(&out)
+    }
+
+    fn due_ms(&self) -> i64 {
+        // Only rows that leave alone wait for time.
+        let first = if self.keeps_left { self.left.held.front() } else { None };
+        let ends = first.map(|first| match self.left.frame {
+            None => first.time,
+            Some(Frame::Range(ms)) => first.time.saturating_add(ms),
+            Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
+        });
+        ends.map_or(i64::MAX, |ends| ends.saturating_add(1))
     }
 
     fn save(&mut self) -> Result<Vec<u8>, RunError> {

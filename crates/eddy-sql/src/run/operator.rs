@@ -15,6 +15,12 @@ pub(crate) trait Operator: Send + std::fmt::Debug {
         Ok(Vec::new())
     }
 
+    /// The earliest time that lets something go that is held here, as far as the time reaches this
+    /// operator; `i64::MAX` where nothing waits for time alone.
+    fn due_ms(&self) -> i64 {
+        i64::MAX
+    }
+
     /// Takes a state that was saved by an operator of the same plan.
     fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
         if state.is_empty() {
@@ -67,6 +73,16 @@ impl Node {
             each(operator.as_mut())?;
         }
         Ok(())
+    }
+
+    /// The earliest time that any operator waits for.
+    pub(crate) fn due_ms(&self) -> i64 {
+        match self {
+            Self::Stream(_) => i64::MAX,
+            Self::Apply(operator, inputs) => {
+                inputs.iter().map(Self::due_ms).fold(operator.due_ms(), i64::min)
+            }
+        }
     }
 
     /// The streams that it reads.

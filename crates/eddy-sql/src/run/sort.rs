@@ -156,6 +156,10 @@ impl Operator for Sort {
         Ok(Chunk { watermarks, ..all.take(&leaving, leaving_ticks)? })
     }
 
+    fn due_ms(&self) -> i64 {
+        self.held.iter().map(|held| held.earliest).min().unwrap_or(i64::MAX)
+    }
+
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
         let mut writer = Writer::default();
         writer.count(self.held.len());

@@ -1,6 +1,6 @@
 //! GROUP BY a window of time: tumbling windows, and stagger windows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -57,8 +57,13 @@ impl Grouping {
         let mut columns = self.keys.columns(keys)?;
         columns.extend(values);
         let ids = has_ids.then(|| {
-            let ids = keys.iter().zip(ends).enumerate().map(|(ordinal, (key, (end, _)))| {
-                format!("{pump}:{end}:{:016x}:{ordinal}", fnv1a(key))
+            // Not the place among those that leave together: that depends on batches.
+            let mut ordinals: HashMap<(i64, u64), u32> = HashMap::new();
+            let ids = keys.iter().zip(ends).map(|(key, (end, _))| {
+                let hash = fnv1a(key);
+                let ordinal = ordinals.entry((*end, hash)).or_default();
+                *ordinal += 1;
+                format!("{pump}:{end}:{hash:016x}:{}", *ordinal - 1)
             });
             Arc::new(StringArray::from_iter_values(ids)) as ArrayRef
         });
@@ -161,6 +166,10 @@ impl Operator for Tumble {
             return Ok(Chunk::empty(&self.grouping.schema, chunk.ids.is_some(), watermarks));
         }
         Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+    }
+
+    fn due_ms(&self) -> i64 {
+        self.windows.keys().next().map_or(i64::MAX, |first| self.step.next(*first))
     }
 
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
@@ -272,6 +281,10 @@ impl Operator for Staggered {
         let (keys, values) = self.groups.emit(ends.len())?;
         let out = self.grouping.rows(&keys, values, &ends, has_ids, errors.pump)?;
         Ok(Chunk { watermarks, ..out })
+    }
+
+    fn due_ms(&self) -> i64 {
+        self.closes.front().map_or(i64::MAX, |(close, _)| *close)
     }
 
     fn save(&mut self) -> Result<Vec<u8>, RunError> {

@@ -1,13 +1,11 @@
 //! What a record's ROWTIME is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use eddy_record::{Column, Record, Schema, SqlType, Value, parse_timestamp_ms};
 
 /// Where ROWTIMEs come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Rowtime {
-    /// The time of reading; it passes without records as well.
+pub enum Rowtime {
+    /// The time of arrival; it passes without records as well.
     Clock,
     /// A column of the schema.
     Column(usize),
@@ -16,16 +14,16 @@ pub(super) enum Rowtime {
 }
 
 impl Rowtime {
-    /// Reads the argument; the field's own column is added to what is decoded.
-    pub(super) fn new(
-        argument: &str,
-        schema: &Schema,
-        decoded: &mut Schema,
-    ) -> Result<Self, String> {
+    /// Reads `@arrival`, `@clock` or a field's name; a field that is no column of the schema is added
+    /// to what is decoded, as its last column.
+    ///
+    /// # Errors
+    /// Another word behind `@`.
+    pub fn new(argument: &str, schema: &Schema, decoded: &mut Schema) -> Result<Self, String> {
         match argument {
             "@arrival" | "@clock" => return Ok(Self::Clock),
             other if other.starts_with('@') => {
-                return Err(format!("--rowtime {other}: write @arrival, @clock or a field's name"));
+                return Err(format!("rowtime {other}: write @arrival, @clock or a field's name"));
             }
             _ => {}
         }
@@ -42,14 +40,21 @@ impl Rowtime {
     }
 
     /// Whether time passes without records.
-    pub(super) fn passes_alone(&self) -> bool {
+    pub fn passes_alone(&self) -> bool {
         *self == Self::Clock
     }
 
-    /// A record's time; a field that is no column is taken off the record.
-    pub(super) fn of(&self, record: &mut Record, read_ms: i64) -> Result<i64, String> {
+    /// A record's time, in milliseconds since the Unix epoch; a field that is no column is taken off
+    /// the record.
+    ///
+    /// # Errors
+    /// The field holds no time.
+    ///
+    /// # Panics
+    /// The record is of another schema than the one decoded to.
+    pub fn of(&self, record: &mut Record, arrival_ms: i64) -> Result<i64, String> {
         match self {
-            Self::Clock => Ok(read_ms),
+            Self::Clock => Ok(arrival_ms),
             Self::Column(column_idx) => {
                 let value = &record.values[*column_idx];
                 time(value).ok_or_else(|| format!("no time for ROWTIME: {value:?}"))
@@ -75,10 +80,4 @@ fn time(value: &Value) -> Option<i64> {
         }
         _ => None,
     }
-}
-
-/// The time on the machine's clock.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
