@@ -108,6 +108,26 @@ impl Step {
         }
     }
 
+    /// Whether every step of this begins a step of `fine`.
+    fn is_multiple_of(self, fine: Self) -> bool {
+        const DAY_MS: i64 = 86_400_000;
+        match (self, fine) {
+            (Self::Ms(coarse), Self::Ms(fine)) => coarse % fine == 0,
+            (Self::Months(coarse), Self::Months(fine)) => coarse % fine == 0,
+            (Self::Week, Self::Week) => true,
+            (Self::Week | Self::Months(_), Self::Ms(fine)) => DAY_MS % fine == 0,
+            _ => false,
+        }
+    }
+
+    /// The coarser of two steps; `None` where neither is a multiple of the other.
+    pub(crate) fn coarser(self, other: Self) -> Option<Self> {
+        if self.is_multiple_of(other) {
+            return Some(self);
+        }
+        other.is_multiple_of(self).then_some(other)
+    }
+
     /// The latest step at or before a time. Times that no calendar holds stay as they are.
     pub(crate) fn floor(self, ms: i64) -> i64 {
         // The first of January 1970 was a Thursday.

@@ -69,7 +69,30 @@ impl Planner<'_> {
         for (expr, function) in &called {
             aggregates.push(Aggregate::of(function, &before, place_of(expr))?);
         }
-        let after = grouped_scope(&keys, &aggregates, &scope, &key_exprs, self, &before);
+        let waits = match &window {
+            Window::Tumbling(_, step) => Some(*step),
+            // A group leaves that long after its first row, whatever its key.
+            Window::Stagger(_) => None,
+        };
+        let key_steps: Vec<Option<Step>> = keys
+            .iter()
+            .enumerate()
+            .map(|(idx, key)| {
+                let own = match key.column_idx() {
+                    Some(column_idx) => scope.step(column_idx),
+                    None => {
+                        let expr = match (is_distinct, items.get(idx).map(|item| item.value)) {
+                            (false, _) => *key_exprs.get(idx)?,
+                            (true, Some(Value::Expr(expr))) => expr,
+                            (true, _) => return None,
+                        };
+                        self.monotonic(expr, &before).map(|(_, step)| step)
+                    }
+                };
+                own.filter(|_| key.sql_type == Type::Timestamp)?.coarser(waits?)
+            })
+            .collect();
+        let after = grouped_scope(&keys, &key_steps, &aggregates);
         let schema = scope.arrow_schema();
         let grouped = match window {
             Window::Tumbling(time, step) => {
@@ -221,20 +244,10 @@ fn range_of(stagger: &Stagger, before: &Translator<'_>) -> Result<i64, SqlError>
 }
 
 /// The rows of groups: keys, then aggregates, by names that nobody can write.
-fn grouped_scope(
-    keys: &[Typed],
-    aggregates: &[Aggregate],
-    scope: &Scope,
-    key_exprs: &[&Expr],
-    planner: &Planner<'_>,
-    before: &Translator<'_>,
-) -> Scope {
-    let keys = keys.iter().enumerate().map(|(idx, key)| {
-        let is_column = key.column_idx().is_some_and(|idx| scope.is_rowtime(idx));
-        let is_window =
-            key_exprs.get(idx).is_some_and(|expr| planner.monotonic(expr, before).is_some());
-        let is_rowtime = key.sql_type == Type::Timestamp && (is_column || is_window);
-        Field { is_rowtime, ..Field::new(format!("\0key {idx}"), key.sql_type) }
+fn grouped_scope(keys: &[Typed], steps: &[Option<Step>], aggregates: &[Aggregate]) -> Scope {
+    let keys = keys.iter().zip(steps).enumerate().map(|(idx, (key, step))| Field {
+        step: *step,
+        ..Field::new(format!("\0key {idx}"), key.sql_type)
     });
     let aggregates = aggregates.iter().enumerate();
     let aggregates =

@@ -103,8 +103,8 @@ impl<'a> Planner<'a> {
                 );
                 SqlError::new(place, "UNION ALL", problem).instead("convert one of them by CAST")
             })?;
-            let is_rowtime = left.is_rowtime && right.is_rowtime;
-            fields.push(Field { sql_type: common, is_rowtime, ..left.clone() });
+            let step = left.step.zip(right.step).and_then(|(a, b)| a.coarser(b));
+            fields.push(Field { sql_type: common, step, ..left.clone() });
         }
         let side = |planned: Planned| {
             let Planned { node, scope } = planned;
