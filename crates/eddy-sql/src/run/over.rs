@@ -182,7 +182,7 @@ impl OverWindow {
     }
 
     /// Forgets what no later row of the partition can see.
-    fn forget(&self, partition: &mut Partition) {
+    fn forget(&self, partition: &mut Partition) -> Result<(), RunError> {
         let n_rows = partition.rowtimes.len();
         let first = match self.frame {
             Frame::Range(ms) => {
@@ -190,19 +190,39 @@ impl OverWindow {
                 partition.rowtimes.partition_point(|time| *time < last.saturating_sub(ms))
             }
             Frame::Rows(before) => n_rows.saturating_sub(before),
-            Frame::Unbounded => {
-                // What looks back by rows keeps those rows.
-                let back = |function: &Over| match function {
-                    Over::Lag { offset, .. } => *offset,
-                    _ => 0,
-                };
-                n_rows.saturating_sub(self.functions.iter().map(back).max().unwrap_or(0))
-            }
+            Frame::Unbounded => return self.keep_lags(partition),
         };
         partition.rowtimes.drain(..first);
         for argument in &mut partition.arguments {
             *argument = argument.slice(first, n_rows - first);
         }
+        Ok(())
+    }
+
+    /// In a window without a bound, what looks back by rows keeps those rows; where it ignores
+    /// NULLs, the last so many that are not NULL, however far back they are.
+    fn keep_lags(&self, partition: &mut Partition) -> Result<(), RunError> {
+        let n_rows = partition.rowtimes.len();
+        let mut kept = std::collections::BTreeSet::new();
+        let mut argument_idx = 0;
+        for function in &self.functions {
+            if let Over::Lag { offset, ignores_nulls, .. } = function {
+                let argument = &partition.arguments[argument_idx];
+                let counts = |row: &usize| !*ignores_nulls || argument.is_valid(*row);
+                kept.extend((0..n_rows).rev().filter(counts).take(*offset));
+            }
+            argument_idx += function.arguments().len();
+        }
+        let rowtimes = kept.iter().map(|row| partition.rowtimes[*row]).collect();
+        partition.rowtimes = rowtimes;
+        let rows: UInt32Array = kept
+            .into_iter()
+            .map(|row| u32::try_from(row).expect("a window has fewer rows"))
+            .collect();
+        for argument in &mut partition.arguments {
+            *argument = take(argument, &rows, None)?;
+        }
+        Ok(())
     }
 }
 
@@ -299,7 +319,7 @@ impl Operator for OverWindow {
             }
             let values = self.values(&mut partition, n_new)?;
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
-            self.forget(&mut partition);
+            self.forget(&mut partition)?;
             self.partitions.insert(key.into(), partition);
         }
         let place = UInt32Array::from(place);
