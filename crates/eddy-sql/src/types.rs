@@ -278,7 +278,9 @@ impl Type {
             (Self::Interval(a), Self::Interval(b)) => {
                 Some(Self::Interval(if a.ms() <= b.ms() { a } else { b }))
             }
-            // A text beside another type is read as that type.
+            // A text beside a number may be any number, whatever the other's type holds.
+            (text, it) | (it, text) if text.is_text() && it.is_numeric() => Some(Self::Double),
+            // Beside another type it is read as that type.
             (text, it) | (it, text) if text.is_text() => Some(it),
             _ => None,
         }
