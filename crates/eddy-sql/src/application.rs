@@ -266,8 +266,12 @@ impl Application {
             for read in &pump.reads {
                 complete(&mut streams[*read], &mut filled[*read])?;
             }
-            let mut reporter = Errors { pump: &pump.name, rows: &mut errors, counters };
-            let chunk = pump.node.run(&streams, &mut reporter)?;
+            let mut reporter =
+                Errors { pump: &pump.name, rows: &mut errors, counters, operator_idx: 0 };
+            let mut chunk = pump.node.run(&streams, &mut reporter)?;
+            if pump.shares {
+                chunk = chunk.branch(&pump.name);
+            }
             filled[pump.into].push(chunk);
         }
         let mut emission = Emission { errors_leave: graph.errors_leave, ..Emission::default() };

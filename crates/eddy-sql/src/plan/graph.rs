@@ -29,6 +29,8 @@ pub(crate) struct PumpPlan {
     pub(crate) into: usize,
     pub(crate) node: Node,
     pub(crate) reads: Vec<usize>,
+    /// Whether other pumps fill the same stream.
+    pub(crate) shares: bool,
 }
 
 /// The whole application.
@@ -93,7 +95,11 @@ pub(crate) fn plan(
     for pump in pumps {
         planned.push(pump_plan(pump, &streams, options, &mut warnings)?);
     }
-    let pumps = in_order(planned)?;
+    let mut pumps = in_order(planned)?;
+    let filled: Vec<usize> = pumps.iter().map(|pump| pump.into).collect();
+    for pump in &mut pumps {
+        pump.shares = filled.iter().filter(|into| **into == pump.into).count() > 1;
+    }
     let errors_leave = outputs(&mut streams, &pumps, options)?;
     for stream in streams.iter().filter(|stream| !stream.is_source) {
         let is_filled = pumps.iter().any(|pump| streams[pump.into].name == stream.name);
@@ -209,7 +215,7 @@ fn pump_plan(
     node.streams(&mut reads);
     reads.sort_unstable();
     reads.dedup();
-    Ok(PumpPlan { name: pump.name.text, into, node, reads })
+    Ok(PumpPlan { name: pump.name.text, into, node, reads, shares: false })
 }
 
 /// Pumps after those that fill what they read; the order of the text where either would do.

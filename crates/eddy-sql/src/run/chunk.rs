@@ -86,6 +86,16 @@ impl Chunk {
         self.map(ticks, |array| filter(array, keep))
     }
 
+    /// With the name of the branch that they came by before their ids, so that the rows which two
+    /// branches make of one record differ.
+    pub(crate) fn branch(mut self, name: &str) -> Self {
+        self.ids = self.ids.map(|ids| {
+            let ids = ids.as_string::<i32>().iter().map(|id| Some(format!("{name}/{}", id?)));
+            Arc::new(ids.collect::<StringArray>()) as ArrayRef
+        });
+        self
+    }
+
     /// The rows of those indices, at new ticks.
     pub(crate) fn take(&self, rows: &[u32], ticks: Vec<u32>) -> Result<Self, RunError> {
         let rows = UInt32Array::from(rows.to_vec());

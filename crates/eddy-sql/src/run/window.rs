@@ -18,6 +18,15 @@ use crate::expr::time::Step;
 use crate::expr::{Aggregate, Typed};
 use crate::limits::MAX_GROUPS;
 
+/// When a group leaves.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    // The end of its window.
+    window: i64,
+    rowtime: i64,
+    tick: u32,
+}
+
 /// What the rows of a window become: the keys, then the aggregates.
 #[derive(Debug)]
 struct Grouping {
@@ -45,26 +54,31 @@ impl Grouping {
         Ok(Self { exprs, keys: Keys::new(types)?, n_keys, aggregates, schema: out })
     }
 
-    /// Groups that leave: their ends and ticks.
+    /// Groups that leave: the ends of their windows, their ROWTIMEs and ticks. Those of one end leave
+    /// in one call.
     fn rows(
         &self,
         keys: &[Box<[u8]>],
         values: Vec<ArrayRef>,
-        ends: &[(i64, u32)],
+        ends: &[End],
         has_ids: bool,
-        pump: &str,
+        errors: &Errors<'_>,
     ) -> Result<Chunk, RunError> {
         let mut columns = self.keys.columns(keys)?;
         columns.extend(values);
         let ids = has_ids.then(|| {
-            let ids = keys.iter().zip(ends).enumerate().map(|(ordinal, (key, (end, _)))| {
-                format!("{pump}:{end}:{:016x}:{ordinal}", fnv1a(key))
+            let (mut window, mut ordinal) = (i64::MIN, 0_usize);
+            let ids = keys.iter().zip(ends).map(|(key, end)| {
+                ordinal = if end.window == window { ordinal + 1 } else { 0 };
+                window = end.window;
+                let (pump, operator_idx) = (errors.pump, errors.operator_idx);
+                format!("{pump}.{operator_idx}:{window}:{:016x}:{ordinal}", fnv1a(key))
             });
             Arc::new(StringArray::from_iter_values(ids)) as ArrayRef
         });
         let rowtimes =
-            TimestampMillisecondArray::from_iter_values(ends.iter().map(|(end, _)| *end));
-        let ticks = ends.iter().map(|(_, tick)| *tick).collect();
+            TimestampMillisecondArray::from_iter_values(ends.iter().map(|end| end.rowtime));
+        let ticks = ends.iter().map(|end| end.tick).collect();
         Ok(Chunk { columns, rowtimes: Arc::new(rowtimes), ids, ticks, watermarks: Arc::from([]) })
     }
 }
@@ -153,8 +167,8 @@ impl Operator for Tumble {
             let n_groups = groups.n_groups();
             let (keys, values) = groups.emit(n_groups)?;
             self.latest = self.latest.max(end);
-            let ends = vec![(self.latest, tick); n_groups];
-            out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors.pump)?);
+            let ends = vec![End { window: end, rowtime: self.latest, tick }; n_groups];
+            out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
         if out.is_empty() {
@@ -253,7 +267,7 @@ impl Operator for Staggered {
         let mut ends = Vec::new();
         while let Some((close, key)) = self.closes.front() {
             let Some(tick) = chunk.tick_of(*close) else { break };
-            ends.push((*close, tick));
+            ends.push(End { window: *close, rowtime: *close, tick });
             if self.n_closed == 0 {
                 self.groups.forget(key);
             }
@@ -270,7 +284,7 @@ impl Operator for Staggered {
             return Ok(Chunk::empty(&self.grouping.schema, has_ids, watermarks));
         }
         let (keys, values) = self.groups.emit(ends.len())?;
-        let out = self.grouping.rows(&keys, values, &ends, has_ids, errors.pump)?;
+        let out = self.grouping.rows(&keys, values, &ends, has_ids, errors)?;
         Ok(Chunk { watermarks, ..out })
     }
 

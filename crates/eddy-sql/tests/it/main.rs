@@ -4,4 +4,5 @@ mod batches;
 mod cases;
 mod forests;
 mod golden;
+mod ids;
 mod snapshots;
