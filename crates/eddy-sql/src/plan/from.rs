@@ -228,10 +228,9 @@ fn joined_scope(left: &Scope, right: &Scope, is_current: [bool; 2]) -> Scope {
     let (n_left, n_right) = (left.fields.len(), right.fields.len());
     let sides = [left, right].into_iter().zip(is_current);
     let columns = sides.flat_map(|(side, is_current)| {
-        side.fields.iter().map(move |field| Field {
-            step: field.step.filter(|_| is_current),
-            ..field.clone()
-        })
+        side.fields
+            .iter()
+            .map(move |field| Field { step: field.step.filter(|_| is_current), ..field.clone() })
     });
     let rowtimes = is_current.map(|is_current| Field {
         hidden: true,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Planned, Planner};
 use crate::error::SqlError;
+use crate::expr::time::Step;
 use crate::expr::{Environment, cast};
 use crate::input::METADATA;
 use crate::options::Options;
@@ -175,7 +176,18 @@ fn pump_plan(
             for (idx, column) in columns.iter().enumerate() {
                 match targets.iter().position(|target| target.name == column.text) {
                     Some(target) => from[target] = Some(idx),
-                    None if column.text == ROWTIME => rowtime = Some(idx),
+                    None if column.text == ROWTIME => {
+                        let field = &scope.fields[idx];
+                        if !field.sql_type.is_time() {
+                            let problem = format!("{} is no time", field.sql_type);
+                            return Err(SqlError::new(column.place, "ROWTIME", problem)
+                                .instead("select a TIMESTAMP for it"));
+                        }
+                        // The time that the rows have already needs no setting.
+                        if field.step != Some(Step::Ms(1)) {
+                            rowtime = Some(idx);
+                        }
+                    }
                     None => {
                         let construct = format!("column {}", column.text);
                         let problem = format!("stream {} has none", pump.into.text);
@@ -203,7 +215,7 @@ fn pump_plan(
         })?);
     }
     let schema = scope.arrow_schema();
-    let node = match rowtime.filter(|idx| scope.fields[*idx].sql_type.is_time()) {
+    let node = match rowtime {
         Some(idx) => {
             let time = cast(scope.column(idx), Type::Timestamp).expect("a time is a timestamp");
             Node::apply(Project::with_rowtime(values, time, schema), node)
