@@ -27,7 +27,7 @@ pub(crate) fn interval_ms(text: &str, first: Unit, last: Unit) -> Option<i64> {
     if first == last || first == Unit::Week {
         ms = scaled(text, first.ms()?)?;
     } else {
-        let units = &ORDER[at(first)?..=at(last)?];
+        let units = ORDER.get(at(first)?..=at(last)?)?;
         let parts: Vec<&str> = text.split([' ', ':']).filter(|part| !part.is_empty()).collect();
         if parts.len() != units.len() {
             return None;
