@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
 use eddy_detect::RowClock;
 use eddy_record::{Schema, format_timestamp_ms};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use crate::options::Options;
 use crate::parse::parse;
 use crate::plan::{Graph, plan};
 use crate::run::{
-    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, write_text,
+    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, columns_text,
+    fnv1a, write_text,
 };
 use crate::types::Type;
 use crate::{InputBatch, OutputRow};
@@ -424,18 +425,22 @@ pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
 fn fingerprint(text: &str, options: &Options) -> u64 {
     let schema = serde_json::to_string(&options.schema).unwrap_or_default();
     let outputs = format!("{:?}", options.outputs);
-    let parts = [
-        text,
-        &schema,
-        &options.source,
-        &outputs,
-        &options.seed.to_string(),
-        &options.has_ids.to_string(),
+    let mut parts = vec![
+        text.to_owned(),
+        schema,
+        options.source.clone(),
+        outputs,
+        options.seed.to_string(),
+        options.has_ids.to_string(),
     ];
-    parts
-        .iter()
-        .flat_map(|part| part.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    for table in &options.tables {
+        parts.push(table.name.clone());
+        parts.extend(
+            table.fields.iter().map(|field| format!("{} {:?}", field.name, field.sql_type)),
+        );
+        let n_rows = table.columns.first().map_or(0, |column| column.len());
+        parts.extend((0..n_rows).map(|row| columns_text(&table.columns, row)));
+    }
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
+    fnv1a(&bytes)
 }
