@@ -126,6 +126,12 @@ impl Planner<'_> {
             if cased(&name.value, name.quote_style) == ROWTIME {
                 return Some(Ok(after.rowtime()));
             }
+            // No column but a constant, such as CURRENT_TIMESTAMP, or the group's own ROWTIME.
+            if matches!(expr, Expr::Identifier(_))
+                && before.scope.resolve(std::slice::from_ref(name)).is_err()
+            {
+                return None;
+            }
             Some(before.expr(expr).and_then(|_| {
                 let problem = "neither grouped by nor inside an aggregate";
                 Err(SqlError::new(place_of(expr), format!("column {name}"), problem)
