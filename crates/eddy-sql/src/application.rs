@@ -43,6 +43,10 @@ pub struct Counters {
     pub unscored: u64,
     /// Forests that subtract the first value of a column because it is too large for f32.
     pub shifted_columns: u64,
+    /// Models of a forest with PARTITION BY that were forgotten for others: their keys had not come
+    /// for the longest, and learn anew when they come.
+    #[serde(default)]
+    pub forgotten_models: u64,
 }
 
 /// A Kinesis Data Analytics application: rows in, rows out, no clock and no I/O.

@@ -93,6 +93,11 @@ impl Planner<'_> {
             })
             .collect();
         let after = grouped_scope(&keys, &key_steps, &aggregates);
+        let of_column = |aggregate: &Aggregate| {
+            let aggregate = aggregate.clone();
+            move |column: Typed| aggregate.result(column)
+        };
+        let results: Vec<_> = aggregates.iter().map(of_column).collect();
         let schema = scope.arrow_schema();
         let grouped = match window {
             Window::Tumbling(time, step) => {
@@ -113,7 +118,7 @@ impl Planner<'_> {
         };
         let lookup = |expr: &Expr| {
             if let Some(known) = called.iter().position(|(known, _)| *known == expr) {
-                return Some(Ok(after.column(keys.len() + known)));
+                return Some(Ok(results[known](after.column(keys.len() + known))));
             }
             if let Some(key_idx) = key_idx(expr) {
                 return Some(Ok(after.column(key_idx)));

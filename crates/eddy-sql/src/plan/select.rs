@@ -175,7 +175,7 @@ impl Planner<'_> {
         let (node, columns) = windows;
         let lookup = |expr: &Expr| {
             let known = over.iter().position(|(known, _)| *known == expr)?;
-            Some(Ok(scope.column(columns[known])))
+            Some(Ok(columns[known].clone()))
         };
         let translator = self.translator(&scope).with_lookup(&lookup);
         let node = self.order(order_by, &items, &translator, node, None)?;

@@ -12,6 +12,7 @@ use datafusion_expr::{EmitTo, GroupsAccumulator};
 use super::state::{Reader, Writer};
 use crate::error::RunError;
 use crate::expr::Aggregate;
+use crate::limits::MAX_AGGREGATE_BYTES;
 use crate::types::Type;
 
 /// The key of a group, as bytes.
@@ -133,6 +134,15 @@ impl Groups {
         let n_groups = self.keys.len();
         for (accumulator, argument) in self.accumulators.iter_mut().zip(arguments) {
             accumulator.update_batch(std::slice::from_ref(argument), groups, None, n_groups)?;
+        }
+        Ok(())
+    }
+
+    /// What the aggregates hold, checked against the bound.
+    pub(crate) fn check_size(&self, held: impl FnOnce() -> String) -> Result<(), RunError> {
+        let n_bytes: usize = self.accumulators.iter().map(|it| it.size()).sum();
+        if n_bytes > MAX_AGGREGATE_BYTES {
+            return Err(RunError::TooLarge { held: held(), most_bytes: MAX_AGGREGATE_BYTES });
         }
         Ok(())
     }

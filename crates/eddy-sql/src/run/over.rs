@@ -16,7 +16,7 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::{Aggregate, Typed};
-use crate::limits::{MAX_KEYS, MAX_WINDOW_ROWS};
+use crate::limits::{MAX_AGGREGATE_BYTES, MAX_KEYS, MAX_WINDOW_ROWS};
 
 /// Which rows a window holds, beside the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,8 @@ pub(crate) struct OverWindow {
     partitions: BTreeMap<Box<[u8]>, Partition>,
     // ROWTIMEs do not fall inside a window.
     latest: i64,
+    // What the aggregates of windows without a bound hold.
+    n_bytes: usize,
 }
 
 #[derive(Default)]
@@ -89,6 +91,12 @@ struct Partition {
     arguments: Vec<ArrayRef>,
     // Of windows without a bound: one an aggregate.
     running: Vec<Box<dyn Accumulator>>,
+}
+
+impl Partition {
+    fn n_bytes(&self) -> usize {
+        self.running.iter().map(|running| running.size()).sum()
+    }
 }
 
 impl std::fmt::Debug for Partition {
@@ -109,7 +117,7 @@ impl OverWindow {
         let arguments = functions.iter().flat_map(Over::arguments);
         let exprs = Expressions::new(partition_by.into_iter().chain(arguments), schema);
         let partitions = BTreeMap::new();
-        Ok(Self { frame, functions, exprs, keys, n_keys, partitions, latest: i64::MIN })
+        Ok(Self { frame, functions, exprs, keys, n_keys, partitions, latest: i64::MIN, n_bytes: 0 })
     }
 
     /// Values for the new rows of one partition, a column a function.
@@ -300,6 +308,7 @@ impl Operator for OverWindow {
         let mut n_done = 0;
         for (key, rows) in by_key {
             let mut partition = self.partitions.remove(key).unwrap_or_default();
+            self.n_bytes -= partition.n_bytes();
             if partition.running.is_empty() && self.frame == Frame::Unbounded {
                 partition.running = self.running()?;
             }
@@ -320,6 +329,7 @@ impl Operator for OverWindow {
             let values = self.values(&mut partition, n_new)?;
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
             self.forget(&mut partition)?;
+            self.n_bytes += partition.n_bytes();
             self.partitions.insert(key.into(), partition);
         }
         let place = UInt32Array::from(place);
@@ -332,6 +342,10 @@ impl Operator for OverWindow {
             self.partitions.retain(|_, partition| {
                 partition.rowtimes.last().is_some_and(|time| *time >= oldest)
             });
+        }
+        if self.n_bytes > MAX_AGGREGATE_BYTES {
+            let held = format!("OVER of pump {}", errors.pump);
+            return Err(RunError::TooLarge { held, most_bytes: MAX_AGGREGATE_BYTES });
         }
         let n_held: usize = self.partitions.values().map(|it| it.rowtimes.len()).sum();
         for (held, most) in [(n_held, MAX_WINDOW_ROWS), (self.partitions.len(), MAX_KEYS)] {
@@ -347,6 +361,7 @@ impl Operator for OverWindow {
         let mut writer = Writer::default();
         writer.number(self.latest);
         writer.count(self.partitions.len());
+        let mut n_bytes = 0;
         for (key, partition) in &mut self.partitions {
             writer.bytes(key);
             writer.count(partition.rowtimes.len());
@@ -366,7 +381,9 @@ impl Operator for OverWindow {
                 *running = aggregate.accumulator()?;
                 running.merge_batch(&state)?;
             }
+            n_bytes += partition.n_bytes();
         }
+        self.n_bytes = n_bytes;
         Ok(writer.0)
     }
 
@@ -388,6 +405,7 @@ impl Operator for OverWindow {
                     running.merge_batch(&reader.arrays()?)?;
                 }
             }
+            self.n_bytes += partition.n_bytes();
             self.partitions.insert(key, partition);
         }
         reader.end()

@@ -153,6 +153,7 @@ impl Operator for Tumble {
             let arguments: Vec<ArrayRef> =
                 arguments.iter().map(|array| array.slice(begin, n_rows)).collect();
             open.update(&arguments, &groups)?;
+            open.check_size(|| format!("a window of pump {}", errors.pump))?;
             errors.counters.aggregated += n_rows as u64;
             if open.n_groups() > MAX_GROUPS {
                 let held = format!("a window of pump {}", errors.pump);
@@ -264,6 +265,7 @@ impl Operator for Staggered {
             groups.push(group);
         }
         self.groups.update(arguments, &groups)?;
+        self.groups.check_size(|| format!("a stagger window of pump {}", errors.pump))?;
         errors.counters.aggregated += chunk.n_rows() as u64;
         let mut ends = Vec::new();
         while let Some((close, key)) = self.closes.front() {
