@@ -2,6 +2,7 @@
 
 mod batches;
 mod cases;
+mod depth;
 mod forests;
 mod golden;
 mod ids;
