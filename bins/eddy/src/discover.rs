@@ -17,6 +17,7 @@ pub(crate) fn run() -> Result<()> {
         .context("cannot read standard input")?;
     let lines = sample.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let found = eddy_record::discover(lines)?;
+    found.notes.iter().for_each(|note| eprintln!("eddy: {note}"));
     let mut text = serde_json::to_string_pretty(&found.schema.to_input_schema_json())?;
     text.push('\n');
     std::io::stdout().lock().write_all(text.as_bytes())?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
 use eddy_detect::RowClock;
 use eddy_record::{Column, RecordFormat, Schema, format_timestamp_ms};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use crate::options::Options;
 use crate::parse::parse;
 use crate::plan::{Graph, plan};
 use crate::run::{
-    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, write_text,
+    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, columns_text,
+    fnv1a, write_text,
 };
 use crate::types::Type;
 use crate::{InputBatch, OutputRow};
@@ -42,6 +43,10 @@ pub struct Counters {
     pub unscored: u64,
     /// Forests that subtract the first value of a column because it is too large for f32.
     pub shifted_columns: u64,
+    /// Models of a forest with PARTITION BY that were forgotten for others: their keys had not come
+    /// for the longest, and learn anew when they come.
+    #[serde(default)]
+    pub forgotten_models: u64,
 }
 
 /// A Kinesis Data Analytics application: rows in, rows out, no clock and no I/O.
@@ -297,8 +302,12 @@ impl Application {
             for read in &pump.reads {
                 complete(&mut streams[*read], &mut filled[*read])?;
             }
-            let mut reporter = Errors { pump: &pump.name, rows: &mut errors, counters };
-            let chunk = pump.node.run(&streams, &mut reporter)?;
+            let mut reporter =
+                Errors { pump: &pump.name, rows: &mut errors, counters, operator_idx: 0 };
+            let mut chunk = pump.node.run(&streams, &mut reporter)?;
+            if pump.shares {
+                chunk = chunk.branch(&pump.name);
+            }
             filled[pump.into].push(chunk);
         }
         let mut emission = Emission { errors_leave: graph.errors_leave, ..Emission::default() };
@@ -329,7 +338,7 @@ impl Application {
 /// All pumps into a stream have run: its rows are theirs.
 fn complete(stream: &mut Chunk, filled: &mut Vec<Chunk>) -> Result<(), RunError> {
     if !filled.is_empty() {
-        *stream = Chunk::merge(Chunk::tagged(std::mem::take(filled), "p"))?;
+        *stream = Chunk::merge(std::mem::take(filled))?;
     }
     Ok(())
 }
@@ -451,18 +460,22 @@ pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
 fn fingerprint(text: &str, options: &Options) -> u64 {
     let schema = serde_json::to_string(&options.schema).unwrap_or_default();
     let outputs = format!("{:?}", options.outputs);
-    let parts = [
-        text,
-        &schema,
-        &options.source,
-        &outputs,
-        &options.seed.to_string(),
-        &options.has_ids.to_string(),
+    let mut parts = vec![
+        text.to_owned(),
+        schema,
+        options.source.clone(),
+        outputs,
+        options.seed.to_string(),
+        options.has_ids.to_string(),
     ];
-    parts
-        .iter()
-        .flat_map(|part| part.bytes().chain([0]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+    for table in &options.tables {
+        parts.push(table.name.clone());
+        parts.extend(
+            table.fields.iter().map(|field| format!("{} {:?}", field.name, field.sql_type)),
+        );
+        let n_rows = table.columns.first().map_or(0, |column| column.len());
+        parts.extend((0..n_rows).map(|row| columns_text(&table.columns, row)));
+    }
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
+    fnv1a(&bytes)
 }

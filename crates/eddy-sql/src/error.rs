@@ -81,6 +81,15 @@ pub enum RunError {
         /// The bound.
         most: usize,
     },
+    /// The values that are aggregated need more memory than there is for them: shorten the window,
+    /// group by fewer keys, or count fewer distinct values.
+    #[error("{held} needs more than {most_bytes} bytes")]
+    TooLarge {
+        /// Which operator of which pump.
+        held: String,
+        /// The bound.
+        most_bytes: usize,
+    },
     /// The bytes are no snapshot of this application: start it without one.
     #[error("this is no snapshot of the application: {reason}")]
     Snapshot {

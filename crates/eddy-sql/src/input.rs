@@ -18,11 +18,11 @@ pub struct Arrival<'a> {
     pub time_ms: i64,
     /// APPROXIMATE_ARRIVAL_TIME.
     pub arrival_ms: i64,
-    /// PARTITION_KEY.
+    /// PARTITION_KEY; empty for NULL.
     pub partition_key: &'a str,
-    /// SEQUENCE_NUMBER.
+    /// SEQUENCE_NUMBER; empty for NULL.
     pub sequence_number: &'a str,
-    /// SHARD_ID.
+    /// SHARD_ID; empty for NULL.
     pub shard_id: &'a str,
     /// A text that is the same for this record at every replay, for the ids of rows; empty for none.
     pub id: &'a str,
@@ -92,9 +92,10 @@ impl InputBatch {
         }
         if let Some(metadata) = &mut self.metadata {
             metadata.arrival_times.append_value(arrival.arrival_ms);
-            metadata.partition_keys.append_value(arrival.partition_key);
-            metadata.sequence_numbers.append_value(arrival.sequence_number);
-            metadata.shard_ids.append_value(arrival.shard_id);
+            let known = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+            metadata.partition_keys.append_option(known(arrival.partition_key));
+            metadata.sequence_numbers.append_option(known(arrival.sequence_number));
+            metadata.shard_ids.append_option(known(arrival.shard_id));
         }
         if let Some(ids) = &mut self.ids {
             ids.append_value(arrival.id);

@@ -23,7 +23,12 @@ impl ReferenceTable {
             Some(schema) => schema.clone(),
             None => {
                 let header = is_csv.then(|| header_of(&mut rows));
-                let mut schema = discover([rows]).map_err(|error| error.to_string())?.schema;
+                // A payload has a largest size, a file has none: it is looked at by its lines, unless
+                // it is one array.
+                let is_array = rows.trim_ascii_start().starts_with(b"[");
+                let lines = rows.split(|byte| *byte == b'\n' && !is_array);
+                let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+                let mut schema = discover(lines).map_err(|error| error.to_string())?.schema;
                 for column in &mut schema.columns {
                     column.nullable = true;
                 }

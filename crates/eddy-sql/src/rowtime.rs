@@ -9,13 +9,13 @@ pub enum Rowtime {
     Clock,
     /// A column of the schema.
     Column(usize),
-    /// A field that is no column: it is decoded as one, behind the others.
-    Field(String),
+    /// A field that is no column of the application: it is decoded as that column, and taken off.
+    Field { name: String, column_idx: usize },
 }
 
 impl Rowtime {
-    /// Reads `@arrival`, `@clock` or a field's name; a field that is no column of the schema is added
-    /// to what is decoded, as its last column.
+    /// Reads `@arrival`, `@clock` or a field's name. `schema` is the application's; `decoded`, the
+    /// records', has the field where one was found, and gets it behind the others where not.
     ///
     /// # Errors
     /// Another word behind `@`.
@@ -30,13 +30,18 @@ impl Rowtime {
         if let Some(column_idx) = schema.column_idx(argument) {
             return Ok(Self::Column(column_idx));
         }
+        let name = argument.to_owned();
+        if let Some(column_idx) = decoded.columns.iter().position(|it| it.name == name) {
+            return Ok(Self::Field { name, column_idx });
+        }
+        let column_idx = decoded.columns.len();
         decoded.columns.push(Column {
-            name: argument.to_owned(),
+            name: name.clone(),
             sql_type: SqlType::Varchar { max_chars: 64 },
             mapping: None,
             nullable: true,
         });
-        Ok(Self::Field(argument.to_owned()))
+        Ok(Self::Field { name, column_idx })
     }
 
     /// Whether time passes without records.
@@ -59,9 +64,9 @@ impl Rowtime {
                 let value = &record.values[*column_idx];
                 time(value).ok_or_else(|| format!("no time for ROWTIME: {value:?}"))
             }
-            Self::Field(name) => {
+            Self::Field { name, column_idx } => {
                 let mut values = std::mem::take(&mut record.values).into_vec();
-                let value = values.pop().expect("the field is the last column");
+                let value = values.remove(*column_idx);
                 record.values = values.into();
                 time(&value).ok_or_else(|| format!("field {name}: no time for ROWTIME"))
             }
@@ -69,8 +74,12 @@ impl Rowtime {
     }
 }
 
+/// Times of the years 0 to 9999: beyond them is no calendar, and a row that far in the future would
+/// take all rows behind it along.
+const TIMES: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
 fn time(value: &Value) -> Option<i64> {
-    match value {
+    let ms = match value {
         Value::TimestampMs(ms) | Value::Integer(ms) => Some(*ms),
         #[expect(clippy::cast_possible_truncation, reason = "times are far below 2^53")]
         Value::Double(ms) if ms.abs() < 9.0e15 => Some(*ms as i64),
@@ -79,5 +88,36 @@ fn time(value: &Value) -> Option<i64> {
             parse_timestamp_ms(text).or_else(|| text.parse().ok())
         }
         _ => None,
+    };
+    ms.filter(|ms| TIMES.contains(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_beyond_the_calendar_are_no_times() {
+        assert_eq!(time(&Value::Integer(1_795_000_000_000)), Some(1_795_000_000_000));
+        assert_eq!(time(&Value::Integer(253_402_300_799_999)), Some(253_402_300_799_999));
+        for ms in [i64::MAX, i64::MIN, 253_402_300_800_000] {
+            assert_eq!(time(&Value::Integer(ms)), None);
+            assert_eq!(time(&Value::Text(ms.to_string().into())), None);
+        }
+    }
+
+    #[test]
+    fn a_field_that_was_found_keeps_its_place_and_mapping() {
+        let found = eddy_record::discover([b"1795000000000,20.5\n1795000001000,21".as_slice()]);
+        let mut decoded = found.expect("it is CSV").schema;
+        let name = decoded.columns[0].name.clone();
+        let before = decoded.clone();
+        let mut schema = decoded.clone();
+        schema.columns.remove(0);
+        let rowtime = Rowtime::new(&name, &schema, &mut decoded).expect("it is a field");
+        assert_eq!(decoded, before);
+        let mut record = Record { values: [Value::Integer(5), Value::Double(20.5)].into() };
+        assert_eq!(rowtime.of(&mut record, 0), Ok(5));
+        assert_eq!(record.values.as_ref(), [Value::Double(20.5)]);
     }
 }

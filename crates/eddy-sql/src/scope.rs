@@ -6,6 +6,7 @@ use arrow::datatypes::SchemaRef;
 use sqlparser::ast::Ident;
 
 use crate::error::{Place, SqlError};
+use crate::expr::time::Step;
 use crate::expr::{Typed, arrow_schema};
 use crate::parse::cased;
 use crate::types::Type;
@@ -25,14 +26,15 @@ pub(crate) struct Field {
     pub(crate) sql_type: Type,
     /// Not part of `*`.
     pub(crate) hidden: bool,
-    /// Its values are ROWTIMEs, or round them down: they grow with the stream's time, and windows
-    /// may be made of it.
-    pub(crate) is_rowtime: bool,
+    /// Its values grow with the stream's time, and windows may be made of it: no row comes any more
+    /// whose value lies in a step that the time has passed. A millisecond for ROWTIME itself, else
+    /// what it was rounded down to, or the window that its rows waited in.
+    pub(crate) step: Option<Step>,
 }
 
 impl Field {
     pub(crate) fn new(name: impl Into<String>, sql_type: Type) -> Self {
-        Self { name: name.into(), sql_type, hidden: false, is_rowtime: false }
+        Self { name: name.into(), sql_type, hidden: false, step: None }
     }
 }
 
@@ -80,9 +82,9 @@ impl Scope {
         }
     }
 
-    /// Whether a column's values grow with the rows' time.
-    pub(crate) fn is_rowtime(&self, column_idx: usize) -> bool {
-        self.fields.get(column_idx).is_none_or(|field| field.is_rowtime)
+    /// How closely a column's values follow the rows' time, if they do.
+    pub(crate) fn step(&self, column_idx: usize) -> Option<Step> {
+        self.fields.get(column_idx).map_or(Some(Step::Ms(1)), |field| field.step)
     }
 
     /// The relation of that name.

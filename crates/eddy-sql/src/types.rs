@@ -90,6 +90,8 @@ pub(crate) enum Type {
 /// The digits that the original's DECIMAL without parameters has, and the most that one may have.
 const DECIMAL_DIGITS: u8 = 19;
 pub(crate) const MAX_DIGITS: u8 = 28;
+/// The longest text that a CHAR holds, as VARCHAR's in a schema.
+const MAX_CHARS: u32 = 65_535;
 
 impl Type {
     /// Reads a type as written in SQL.
@@ -109,8 +111,10 @@ impl Type {
             }
             ("CHAR" | "CHARACTER", None) => return Ok(Self::Char(1)),
             ("CHAR" | "CHARACTER", Some(length)) => {
-                let length = length.parse().ok().filter(|length| *length > 0);
-                return length.map(Self::Char).ok_or_else(|| format!("no type: {text}"));
+                let length = length.parse().ok().filter(|length| (1..=MAX_CHARS).contains(length));
+                return length.map(Self::Char).ok_or_else(|| {
+                    format!("no type: {text}; CHAR has 1 to {MAX_CHARS} characters")
+                });
             }
             ("VARCHAR" | "CHARACTER VARYING", None) => return Ok(Self::Varchar(None)),
             ("FLOAT" | "DOUBLE PRECISION", _) => return Ok(Self::Double),
@@ -278,7 +282,9 @@ impl Type {
             (Self::Interval(a), Self::Interval(b)) => {
                 Some(Self::Interval(if a.ms() <= b.ms() { a } else { b }))
             }
-            // A text beside another type is read as that type.
+            // A text beside a number may be any number, whatever the other's type holds.
+            (text, it) | (it, text) if text.is_text() && it.is_numeric() => Some(Self::Double),
+            // Beside another type it is read as that type.
             (text, it) | (it, text) if text.is_text() => Some(it),
             _ => None,
         }

@@ -43,6 +43,8 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
         );
     }
     let mut is_guessed = false;
+    // What the records have beside the application's columns.
+    let mut decoded = None;
     let schema = match (&args.schema, &definition) {
         (Some(file), _) => {
             let text = fs::read_to_string(file)
@@ -51,7 +53,13 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
         }
         (None, Some(definition)) => definition.schema.clone(),
         (None, None) => match sample {
-            Some(sample) => discovered(&sample()?, &args.rowtime)?,
+            Some(sample) => {
+                let found = decoded.insert(discovered(&sample()?)?);
+                let mut schema = found.clone();
+                // A field that only is the rows' time is no column.
+                schema.columns.retain(|column| column.name != args.rowtime);
+                schema
+            }
             None => {
                 is_guessed = true;
                 declared_columns(&text).map_err(|error| at(path, &error))?
@@ -97,7 +105,7 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     } else {
         Application::new(code, options).map_err(|error| at(path, &error))?
     };
-    let mut decoded = schema.clone();
+    let mut decoded = decoded.unwrap_or_else(|| schema.clone());
     let rowtime = Rowtime::new(&args.rowtime, &schema, &mut decoded).map_err(|it| anyhow!(it))?;
     let decoder = Decoder::new(Arc::new(decoded), DecodeLimits::default())?;
     Ok(Loaded { application, decoder, rowtime })
@@ -130,15 +138,15 @@ fn at(path: &Path, error: &SqlError) -> anyhow::Error {
     anyhow!("{}: {error}", path.display())
 }
 
-/// What the first lines show, without the field that only is the rows' time.
-fn discovered(lines: &[Vec<u8>], rowtime: &str) -> Result<Schema> {
+/// What the first lines show.
+fn discovered(lines: &[Vec<u8>]) -> Result<Schema> {
     if lines.is_empty() {
         bail!("the source is empty: give its columns with --schema");
     }
     let found = discover(lines.iter().map(Vec::as_slice))
         .context("no schema can be made from the first lines: give one with --schema")?;
+    found.notes.iter().for_each(|note| eprintln!("eddy: {note}"));
     let mut schema = found.schema;
-    schema.columns.retain(|column| column.name != rowtime);
     for column in &mut schema.columns {
         column.nullable = true;
     }

@@ -161,8 +161,18 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
     };
     running.run(&mut lines)?;
     lines.finish()?;
+    let counters = running.application.counters();
+    if counters.shifted_columns > 0 {
+        let n_forests = counters.shifted_columns;
+        eprintln!(
+            "eddy: {n_forests} forests subtract a column's first value, which is beyond 2^24: points are f32"
+        );
+    }
+    if counters.unscored > 0 {
+        let n_rows = counters.unscored;
+        eprintln!("eddy: {n_rows} rows have no score: a column was NULL or beyond f32");
+    }
     if std::io::stderr().is_terminal() {
-        let counters = running.application.counters();
         eprintln!(
             "{} records in, {} rows out, {} errors",
             counters.rows_in + counters.rejected,
@@ -196,6 +206,11 @@ impl Running {
                     }
                     // What was read leaves before the next read can wait.
                     self.push()?;
+                    // Time passes also while only records come that do not fit.
+                    if self.rowtime.passes_alone() {
+                        let emission = self.application.advance_watermark(now_ms())?;
+                        self.write(&emission)?;
+                    }
                     self.flush()?;
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -228,7 +243,9 @@ impl Running {
             });
             match with_time {
                 Ok((record, time_ms)) => {
-                    let arrival = Arrival { time_ms, arrival_ms: read_ms, ..Arrival::default() };
+                    // With times of the records' own a run is the same at every repetition.
+                    let arrival_ms = if self.rowtime.passes_alone() { read_ms } else { time_ms };
+                    let arrival = Arrival { time_ms, arrival_ms, ..Arrival::default() };
                     self.batch.push(&record, &arrival);
                     if self.batch.len() >= MAX_BATCH_ROWS {
                         self.push()?;

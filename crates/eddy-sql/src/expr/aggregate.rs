@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::Result as DataResult;
 use datafusion_expr::{AggregateUDF, GroupsAccumulator};
@@ -12,7 +13,9 @@ use sqlparser::ast::{
     DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArguments, NullTreatment,
 };
 
+use super::arithmetic::in_range;
 use super::spread::{Spread, Spreads};
+use super::udf::{call, failed};
 use super::{Translator, Typed, function_name, place_of, wrong};
 use crate::error::{Place, SqlError};
 use crate::types::Type;
@@ -28,7 +31,12 @@ pub(crate) struct Aggregate {
     pub(crate) counts_rows: bool,
     // VAR and STDDEV.
     spread: Option<Spread>,
+    // Of integers: they are added as DECIMALs, which do not wrap.
+    sums_integers: bool,
 }
+
+/// What integers are added as.
+const INTEGERS: Type = Type::Decimal { precision: 19, scale: 0 };
 
 /// Whether a function of that name is an aggregate.
 pub(crate) fn is_aggregate(name: &str) -> bool {
@@ -119,9 +127,11 @@ impl Aggregate {
             "VAR_POP" => spread(false, false),
             _ => None,
         };
+        let sums_integers = name == "SUM" && argument.sql_type == INTEGERS;
         Ok(Self {
             counts_rows,
             spread,
+            sums_integers,
             ..Self::build(udf, argument, is_distinct, ignores_nulls, place)?
         })
     }
@@ -156,7 +166,24 @@ impl Aggregate {
             function: Arc::new(function),
             counts_rows: false,
             spread: None,
+            sums_integers: false,
         })
+    }
+
+    /// What the column of its values stands for in expressions: a sum beyond its type is an error of
+    /// the row.
+    pub(crate) fn result(&self, column: Typed) -> Typed {
+        if self.sums_integers {
+            return call("sum as BIGINT", Type::BigInt, vec![column], |args| {
+                let options = CastOptions { safe: false, ..CastOptions::default() };
+                cast_with_options(&args[0], &Type::BigInt.arrow(), &options)
+                    .map_err(|_| failed("numeric value out of range of BIGINT"))
+            });
+        }
+        if self.sql_type == Type::Double {
+            return call("in range", Type::Double, vec![column], |args| in_range(&args[0]));
+        }
+        column
     }
 
     /// The types of the columns that its state is.
@@ -212,9 +239,14 @@ fn prepared(
             Ok(typed)
         }
         "SUM" | "AVG" => match typed.sql_type {
+            // Another DECIMAL than the integers'.
+            INTEGERS if name == "SUM" => {
+                let wider = Type::Decimal { precision: 20, scale: 0 };
+                translator.cast_to(typed, wider, place, name)
+            }
             Type::Decimal { .. } => Ok(typed),
             it if it.is_integer() && name == "SUM" => {
-                translator.cast_to(typed, Type::BigInt, place, name)
+                translator.cast_to(typed, INTEGERS, place, name)
             }
             it if it.is_numeric() || it.is_text() || it == Type::Null => {
                 translator.cast_to(typed, Type::Double, place, name)

@@ -10,7 +10,7 @@ use chrono::{DateTime, Months};
 use datafusion_common::Result as DataResult;
 use datafusion_expr::Operator;
 use datafusion_physical_expr::PhysicalExpr as _;
-use datafusion_physical_expr::expressions::{BinaryExpr, NegativeExpr};
+use datafusion_physical_expr::expressions::BinaryExpr;
 use sqlparser::ast::BinaryOperator;
 
 use super::udf::{call, failed, texts};
@@ -169,7 +169,7 @@ impl Translator<'_> {
                 {
                     return Ok(Typed::literal(value, it));
                 }
-                Ok(Typed { expr: Arc::new(NegativeExpr::new(typed.expr)), sql_type: it })
+                Ok(call("negative", it, vec![typed], |args| Ok(numeric::neg(&args[0])?)))
             }
             Type::Null => Ok(typed),
             it => Err(SqlError::new(place, "-", format!("{it} has no negative"))),
@@ -272,11 +272,11 @@ fn shift(args: &[ArrayRef], subtracts: bool) -> DataResult<ArrayRef> {
     let months: &Int32Array = args[1].as_primitive::<Int32Type>();
     let moved = times.iter().zip(months).map(|both| {
         let (Some(ms), Some(months)) = both else { return Ok(None) };
-        let months = if subtracts { -months } else { months };
+        let goes_back = (months < 0) != subtracts;
         let by = Months::new(months.unsigned_abs());
         let time = DateTime::from_timestamp_millis(ms);
         let moved = time.and_then(|time| {
-            if months < 0 { time.checked_sub_months(by) } else { time.checked_add_months(by) }
+            if goes_back { time.checked_sub_months(by) } else { time.checked_add_months(by) }
         });
         moved.map(|time| Some(time.timestamp_millis())).ok_or_else(|| failed("time out of range"))
     });

@@ -96,7 +96,9 @@ fn fit(typed: Typed, to: Type) -> Typed {
             call(format!("fill to {length}"), to, vec![typed], move |args| {
                 map_text(&args[0], |text| {
                     let width = usize::try_from(length).unwrap_or(usize::MAX);
-                    Ok(Some(format!("{:<width$}", cut(text, length)).into()))
+                    let text = cut(text, length);
+                    let blanks = width.saturating_sub(text.chars().count());
+                    Ok(Some(format!("{text}{}", " ".repeat(blanks)).into()))
                 })
             })
         }

@@ -27,7 +27,7 @@ pub(crate) fn interval_ms(text: &str, first: Unit, last: Unit) -> Option<i64> {
     if first == last || first == Unit::Week {
         ms = scaled(text, first.ms()?)?;
     } else {
-        let units = &ORDER[at(first)?..=at(last)?];
+        let units = ORDER.get(at(first)?..=at(last)?)?;
         let parts: Vec<&str> = text.split([' ', ':']).filter(|part| !part.is_empty()).collect();
         if parts.len() != units.len() {
             return None;
@@ -106,6 +106,26 @@ impl Step {
             Unit::Week => Self::Week,
             unit => unit.ms().map_or(Self::Months(unit.months()), Self::Ms),
         }
+    }
+
+    /// Whether every step of this begins a step of `fine`.
+    fn is_multiple_of(self, fine: Self) -> bool {
+        const DAY_MS: i64 = 86_400_000;
+        match (self, fine) {
+            (Self::Ms(coarse), Self::Ms(fine)) => coarse % fine == 0,
+            (Self::Months(coarse), Self::Months(fine)) => coarse % fine == 0,
+            (Self::Week, Self::Week) => true,
+            (Self::Week | Self::Months(_), Self::Ms(fine)) => DAY_MS % fine == 0,
+            _ => false,
+        }
+    }
+
+    /// The coarser of two steps; `None` where neither is a multiple of the other.
+    pub(crate) fn coarser(self, other: Self) -> Option<Self> {
+        if self.is_multiple_of(other) {
+            return Some(self);
+        }
+        other.is_multiple_of(self).then_some(other)
     }
 
     /// The latest step at or before a time. Times that no calendar holds stay as they are.

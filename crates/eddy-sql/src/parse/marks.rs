@@ -316,7 +316,8 @@ impl Reader<'_> {
             Some(0) => 2,
             _ => return Err(wrong("without PARTITION BY")),
         };
-        let (keys, _) = rewrite(&inside[first..range_at])?;
+        let keys = inside.get(first..range_at).ok_or_else(|| wrong("without PARTITION BY"))?;
+        let (keys, _) = rewrite(keys)?;
         let partition_by = parser(keys)
             .parse_comma_separated(Parser::parse_expr)
             .map_err(|error| wrong(&error.to_string()))?;

@@ -47,7 +47,65 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
         .map_err(|error| SqlError::new(error.location, "text", error.message))?;
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    check_depth(&tokens)?;
     split(&tokens).into_iter().map(statement).collect()
+}
+
+/// Operators that stand inside each other or in one chain, such as `a OR b OR c`: each makes the
+/// tree deeper, and trees are walked by recursion.
+const MAX_DEPTH: usize = 200;
+
+fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    // Operators of the chain at each open parenthesis, and of all.
+    let (mut open, mut n_open) = (vec![0_usize], 0_usize);
+    for token in tokens {
+        let ends_chain = match &token.token {
+            Token::LParen => {
+                open.push(0);
+                false
+            }
+            Token::RParen => {
+                n_open -= if open.len() > 1 { open.pop().unwrap_or(0) } else { 0 };
+                false
+            }
+            Token::Comma | Token::SemiColon => true,
+            // Clauses, and the branches of a CASE.
+            _ => matches!(
+                keyword(&token.token),
+                Keyword::CREATE
+                    | Keyword::SELECT
+                    | Keyword::FROM
+                    | Keyword::JOIN
+                    | Keyword::ON
+                    | Keyword::WHERE
+                    | Keyword::GROUP
+                    | Keyword::HAVING
+                    | Keyword::UNION
+                    | Keyword::WHEN
+                    | Keyword::THEN
+                    | Keyword::ELSE
+            ),
+        };
+        let chain = open.last_mut().expect("the outermost is never closed");
+        if ends_chain {
+            n_open -= *chain;
+            *chain = 0;
+        }
+        let is_operator = match &token.token {
+            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::StringConcat => true,
+            other => matches!(keyword(other), Keyword::AND | Keyword::OR | Keyword::NOT),
+        };
+        if is_operator {
+            *chain += 1;
+            n_open += 1;
+        }
+        if n_open > MAX_DEPTH {
+            let problem = format!("more than {MAX_DEPTH} operators in one another");
+            return Err(SqlError::new(token.span.start, "expression", problem)
+                .instead("write x IN (..), or a part of it in a subquery or a stream of its own"));
+        }
+    }
+    Ok(())
 }
 
 /// Statements end at a semicolon, or where the next one begins: applications lack semicolons.

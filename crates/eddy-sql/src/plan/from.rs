@@ -8,6 +8,7 @@ use sqlparser::ast::{
 
 use super::{Planned, Planner};
 use crate::error::{Place, SqlError};
+use crate::expr::time::Step;
 use crate::expr::{Typed, shortened};
 use crate::parse::{Name, cased};
 use crate::run::{Frame, Node, StreamJoin, TableJoin, joined_schema};
@@ -157,7 +158,13 @@ impl Planner<'_> {
             scope.fields.iter().map(|field| field.sql_type).collect()
         };
         let (left_types, right_types) = (types(&left.planned.scope), types(&right.planned.scope));
-        let scope = joined_scope(&left.planned.scope, &right.planned.scope, right.table.is_some());
+        // A side without a window holds the current row only, so its time is the pair's; rows of a
+        // window are older.
+        let is_current = [
+            left.frame.is_none() || right.table.is_some(),
+            right.frame.is_none() && right.table.is_none(),
+        ];
+        let scope = joined_scope(&left.planned.scope, &right.planned.scope, is_current);
         let condition = match condition {
             Some(condition) => self.translator(&scope).condition(condition, "ON")?,
             None => Typed::literal(ScalarValue::Boolean(Some(true)), Type::Boolean),
@@ -215,16 +222,22 @@ fn rename(scope: &mut Scope, alias: Option<&TableAlias>) -> Result<(), SqlError>
     Ok(())
 }
 
-/// The columns of both sides, then each side's own ROWTIME.
-fn joined_scope(left: &Scope, right: &Scope, right_is_table: bool) -> Scope {
+/// The columns of both sides, then each side's own ROWTIME. `is_current`: whether a side's rows have
+/// the time of their pairs.
+fn joined_scope(left: &Scope, right: &Scope, is_current: [bool; 2]) -> Scope {
     let (n_left, n_right) = (left.fields.len(), right.fields.len());
-    let rowtime = |is_rowtime| Field {
+    let sides = [left, right].into_iter().zip(is_current);
+    let columns = sides.flat_map(|(side, is_current)| {
+        side.fields
+            .iter()
+            .map(move |field| Field { step: field.step.filter(|_| is_current), ..field.clone() })
+    });
+    let rowtimes = is_current.map(|is_current| Field {
         hidden: true,
-        is_rowtime,
+        step: is_current.then_some(Step::Ms(1)),
         ..Field::new(format!("\0{ROWTIME}"), Type::Timestamp)
-    };
-    let fields = left.fields.iter().chain(&right.fields).cloned();
-    let fields = fields.chain([rowtime(true), rowtime(!right_is_table)]).collect();
+    });
+    let fields = columns.chain(rowtimes).collect();
     let shifted = |relation: &Relation, by: usize, own: usize| Relation {
         columns: relation.columns.start + by..relation.columns.end + by,
         rowtime: Some(relation.rowtime.map_or(own, |idx| idx + by)),

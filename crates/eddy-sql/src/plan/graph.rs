@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Planned, Planner};
 use crate::error::SqlError;
+use crate::expr::time::Step;
 use crate::expr::{Environment, cast};
 use crate::input::METADATA;
 use crate::options::Options;
@@ -29,6 +30,8 @@ pub(crate) struct PumpPlan {
     pub(crate) into: usize,
     pub(crate) node: Node,
     pub(crate) reads: Vec<usize>,
+    /// Whether other pumps fill the same stream.
+    pub(crate) shares: bool,
 }
 
 /// The whole application.
@@ -93,7 +96,11 @@ pub(crate) fn plan(
     for pump in pumps {
         planned.push(pump_plan(pump, &streams, options, &mut warnings)?);
     }
-    let pumps = in_order(planned)?;
+    let mut pumps = in_order(planned)?;
+    let filled: Vec<usize> = pumps.iter().map(|pump| pump.into).collect();
+    for pump in &mut pumps {
+        pump.shares = filled.iter().filter(|into| **into == pump.into).count() > 1;
+    }
     let errors_leave = outputs(&mut streams, &pumps, options)?;
     for stream in streams.iter().filter(|stream| !stream.is_source) {
         let is_filled = pumps.iter().any(|pump| streams[pump.into].name == stream.name);
@@ -169,7 +176,18 @@ fn pump_plan(
             for (idx, column) in columns.iter().enumerate() {
                 match targets.iter().position(|target| target.name == column.text) {
                     Some(target) => from[target] = Some(idx),
-                    None if column.text == ROWTIME => rowtime = Some(idx),
+                    None if column.text == ROWTIME => {
+                        let field = &scope.fields[idx];
+                        if !field.sql_type.is_time() {
+                            let problem = format!("{} is no time", field.sql_type);
+                            return Err(SqlError::new(column.place, "ROWTIME", problem)
+                                .instead("select a TIMESTAMP for it"));
+                        }
+                        // The time that the rows have already needs no setting.
+                        if field.step != Some(Step::Ms(1)) {
+                            rowtime = Some(idx);
+                        }
+                    }
                     None => {
                         let construct = format!("column {}", column.text);
                         let problem = format!("stream {} has none", pump.into.text);
@@ -197,7 +215,7 @@ fn pump_plan(
         })?);
     }
     let schema = scope.arrow_schema();
-    let node = match rowtime.filter(|idx| scope.fields[*idx].sql_type.is_time()) {
+    let node = match rowtime {
         Some(idx) => {
             let time = cast(scope.column(idx), Type::Timestamp).expect("a time is a timestamp");
             Node::apply(Project::with_rowtime(values, time, schema), node)
@@ -209,7 +227,7 @@ fn pump_plan(
     node.streams(&mut reads);
     reads.sort_unstable();
     reads.dedup();
-    Ok(PumpPlan { name: pump.name.text, into, node, reads })
+    Ok(PumpPlan { name: pump.name.text, into, node, reads, shares: false })
 }
 
 /// Pumps after those that fill what they read; the order of the text where either would do.

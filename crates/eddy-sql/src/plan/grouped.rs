@@ -69,7 +69,35 @@ impl Planner<'_> {
         for (expr, function) in &called {
             aggregates.push(Aggregate::of(function, &before, place_of(expr))?);
         }
-        let after = grouped_scope(&keys, &aggregates, &scope, &key_exprs, self, &before);
+        let waits = match &window {
+            Window::Tumbling(_, step) => Some(*step),
+            // A group leaves that long after its first row, whatever its key.
+            Window::Stagger(_) => None,
+        };
+        let key_steps: Vec<Option<Step>> = keys
+            .iter()
+            .enumerate()
+            .map(|(idx, key)| {
+                let own = match key.column_idx() {
+                    Some(column_idx) => scope.step(column_idx),
+                    None => {
+                        let expr = match (is_distinct, items.get(idx).map(|item| item.value)) {
+                            (false, _) => *key_exprs.get(idx)?,
+                            (true, Some(Value::Expr(expr))) => expr,
+                            (true, _) => return None,
+                        };
+                        self.monotonic(expr, &before).map(|(_, step)| step)
+                    }
+                };
+                own.filter(|_| key.sql_type == Type::Timestamp)?.coarser(waits?)
+            })
+            .collect();
+        let after = grouped_scope(&keys, &key_steps, &aggregates);
+        let of_column = |aggregate: &Aggregate| {
+            let aggregate = aggregate.clone();
+            move |column: Typed| aggregate.result(column)
+        };
+        let results: Vec<_> = aggregates.iter().map(of_column).collect();
         let schema = scope.arrow_schema();
         let grouped = match window {
             Window::Tumbling(time, step) => {
@@ -90,7 +118,7 @@ impl Planner<'_> {
         };
         let lookup = |expr: &Expr| {
             if let Some(known) = called.iter().position(|(known, _)| *known == expr) {
-                return Some(Ok(after.column(keys.len() + known)));
+                return Some(Ok(results[known](after.column(keys.len() + known))));
             }
             if let Some(key_idx) = key_idx(expr) {
                 return Some(Ok(after.column(key_idx)));
@@ -102,6 +130,12 @@ impl Planner<'_> {
             };
             if cased(&name.value, name.quote_style) == ROWTIME {
                 return Some(Ok(after.rowtime()));
+            }
+            // No column but a constant, such as CURRENT_TIMESTAMP, or the group's own ROWTIME.
+            if matches!(expr, Expr::Identifier(_))
+                && before.scope.resolve(std::slice::from_ref(name)).is_err()
+            {
+                return None;
             }
             Some(before.expr(expr).and_then(|_| {
                 let problem = "neither grouped by nor inside an aggregate";
@@ -221,20 +255,10 @@ fn range_of(stagger: &Stagger, before: &Translator<'_>) -> Result<i64, SqlError>
 }
 
 /// The rows of groups: keys, then aggregates, by names that nobody can write.
-fn grouped_scope(
-    keys: &[Typed],
-    aggregates: &[Aggregate],
-    scope: &Scope,
-    key_exprs: &[&Expr],
-    planner: &Planner<'_>,
-    before: &Translator<'_>,
-) -> Scope {
-    let keys = keys.iter().enumerate().map(|(idx, key)| {
-        let is_column = key.column_idx().is_some_and(|idx| scope.is_rowtime(idx));
-        let is_window =
-            key_exprs.get(idx).is_some_and(|expr| planner.monotonic(expr, before).is_some());
-        let is_rowtime = key.sql_type == Type::Timestamp && (is_column || is_window);
-        Field { is_rowtime, ..Field::new(format!("\0key {idx}"), key.sql_type) }
+fn grouped_scope(keys: &[Typed], steps: &[Option<Step>], aggregates: &[Aggregate]) -> Scope {
+    let keys = keys.iter().zip(steps).enumerate().map(|(idx, (key, step))| Field {
+        step: *step,
+        ..Field::new(format!("\0key {idx}"), key.sql_type)
     });
     let aggregates = aggregates.iter().enumerate();
     let aggregates =

@@ -103,18 +103,24 @@ impl<'a> Planner<'a> {
                 );
                 SqlError::new(place, "UNION ALL", problem).instead("convert one of them by CAST")
             })?;
-            let is_rowtime = left.is_rowtime && right.is_rowtime;
-            fields.push(Field { sql_type: common, is_rowtime, ..left.clone() });
+            let step = left.step.zip(right.step).and_then(|(a, b)| a.coarser(b));
+            fields.push(Field { sql_type: common, step, ..left.clone() });
         }
-        let side = |planned: Planned| {
+        let side = |planned: Planned| -> Result<Node, SqlError> {
             let Planned { node, scope } = planned;
-            let casts: Option<Vec<_>> = (0..scope.fields.len())
-                .map(|idx| cast(scope.column(idx), fields[idx].sql_type))
-                .collect();
-            let casts = casts.expect("common types are reached by casts");
-            Node::apply(Project::new(casts, scope.arrow_schema()), node)
+            let casts = fields.iter().enumerate().map(|(idx, field): (usize, &Field)| {
+                let typed = scope.column(idx);
+                let (from, to) = (typed.sql_type, field.sql_type);
+                cast(typed, to).ok_or_else(|| {
+                    let problem = format!("there is no conversion from {from} to {to}");
+                    SqlError::new(place, "UNION ALL", problem)
+                        .instead("convert one of them by CAST")
+                })
+            });
+            let casts: Vec<_> = casts.collect::<Result<_, _>>()?;
+            Ok(Node::apply(Project::new(casts, scope.arrow_schema()), node))
         };
-        let node = Node::Apply(Box::new(Union), vec![side(left), side(right)]);
+        let node = Node::Apply(Box::new(Union), vec![side(left)?, side(right)?]);
         Ok(Planned { node, scope: Scope::of(None, fields, false) })
     }
 }

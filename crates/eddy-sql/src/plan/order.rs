@@ -17,7 +17,8 @@ use crate::types::{Type, Unit};
 use datafusion_common::ScalarValue;
 
 impl Planner<'_> {
-    /// An expression that rounds the rows' time down: the time that it rounds, and to what.
+    /// An expression that rounds the rows' time down: the time that it rounds, and to what. Steps
+    /// that are no multiples of each other share no windows.
     pub(super) fn monotonic(
         &self,
         expr: &Expr,
@@ -26,19 +27,21 @@ impl Planner<'_> {
         let time = |expr: &Expr| {
             let typed = translator.expr(expr).ok()?;
             let is_time = typed.sql_type == Type::Timestamp;
-            typed.column_idx().filter(|idx| is_time && translator.scope.is_rowtime(*idx))?;
-            Some(typed)
+            let column_idx = typed.column_idx().filter(|_| is_time)?;
+            let step = translator.scope.step(column_idx)?;
+            Some((typed, step))
         };
         match expr {
             Expr::Nested(inner) => self.monotonic(inner, translator),
-            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Some((time(expr)?, Step::Ms(1))),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => time(expr),
             Expr::Floor { expr: inner, field: CeilFloorKind::DateTimeField(unit) } => {
                 let unit = Unit::of(&unit.to_string())?;
-                if let Some((typed, Step::Ms(1))) = self.monotonic(inner, translator) {
-                    return Some((typed, Step::of(unit)));
+                if let Some((typed, step)) = self.monotonic(inner, translator) {
+                    return Some((typed, step.coarser(Step::of(unit))?));
                 }
-                let (typed, divided_by) = since_1970(inner, translator, &time)?;
-                Some((typed, Step::Ms(unit.ms()?.checked_mul(divided_by)?)))
+                let ((typed, step), divided_by) = since_1970(inner, translator, &time)?;
+                let rounded = Step::Ms(unit.ms()?.checked_mul(divided_by)?);
+                Some((typed, step.coarser(rounded)?))
             }
             Expr::Function(function) => match function_name(function).as_str() {
                 "MONOTONIC" => {
@@ -48,10 +51,9 @@ impl Planner<'_> {
                 "STEP" => {
                     let args = argument_exprs(function, place_of(expr)).ok()?;
                     let [inner, by] = args[..] else { return None };
-                    let (typed, Step::Ms(1)) = self.monotonic(inner, translator)? else {
-                        return None;
-                    };
-                    Some((typed, step_of(&translator.expr(by).ok()?)?))
+                    let (typed, step) = self.monotonic(inner, translator)?;
+                    let by = step_of(&translator.expr(by).ok()?)?;
+                    Some((typed, step.coarser(by)?))
                 }
                 _ => None,
             },
@@ -93,6 +95,12 @@ impl Planner<'_> {
             _ => translator.scope.rowtime(),
         };
         let mut keys = Vec::new();
+        // Rows of one step may differ in the term itself.
+        let own = translator.expr(first_expr)?;
+        let waits = |column_idx| translator.scope.step(column_idx) != Some(Step::Ms(1));
+        if matches!(within, Within::Step(_)) && own.column_idx().is_some_and(waits) {
+            keys.push((own, SortOptions { descending: false, nulls_first: false }));
+        }
         for term in &terms[1..] {
             let ascending = term.options.asc.unwrap_or(true);
             let options = SortOptions {
@@ -175,8 +183,8 @@ fn ordinal<'e>(term: &Expr, items: &[Item<'e>]) -> Option<Value<'e>> {
 fn since_1970(
     expr: &Expr,
     translator: &Translator<'_>,
-    time: &dyn Fn(&Expr) -> Option<Typed>,
-) -> Option<(Typed, i64)> {
+    time: &dyn Fn(&Expr) -> Option<(Typed, Step)>,
+) -> Option<((Typed, Step), i64)> {
     match expr {
         Expr::Nested(inner) => since_1970(inner, translator, time),
         Expr::BinaryOp { left, op: BinaryOperator::Divide, right } => {
@@ -194,8 +202,8 @@ fn since_1970(
 fn difference(
     function: &Function,
     translator: &Translator<'_>,
-    time: &dyn Fn(&Expr) -> Option<Typed>,
-) -> Option<Typed> {
+    time: &dyn Fn(&Expr) -> Option<(Typed, Step)>,
+) -> Option<(Typed, Step)> {
     let args = argument_exprs(function, Place::default()).ok()?;
     let Expr::BinaryOp { left, op: BinaryOperator::Minus, right } = args.first()? else {
         return None;

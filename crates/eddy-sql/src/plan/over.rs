@@ -17,14 +17,14 @@ use crate::scope::{Field, Scope};
 use crate::types::Type;
 
 impl Planner<'_> {
-    /// Adds a column for each of the calls, and returns which.
+    /// Adds a column for each of the calls, and returns what stands for the calls then.
     pub(super) fn over(
         &self,
         called: &[(&Expr, &Function)],
         select: &Select,
         scope: &mut Scope,
         mut node: Node,
-    ) -> Result<(Node, Vec<usize>), SqlError> {
+    ) -> Result<(Node, Vec<Typed>), SqlError> {
         // Calls over the same window are worked out together.
         let mut windows: Vec<(WindowSpec, Vec<usize>)> = Vec::new();
         for (call_idx, (expr, function)) in called.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Planner<'_> {
                 None => windows.push((spec, vec![call_idx])),
             }
         }
-        let mut columns = vec![0; called.len()];
+        let mut columns = vec![None; called.len()];
         for (spec, calls) in windows {
             let place = place_of(called[calls[0]].0);
             let translator = self.translator(scope);
@@ -52,15 +52,20 @@ impl Planner<'_> {
             }
             let schema = scope.arrow_schema();
             for (call_idx, function) in calls.iter().zip(&functions) {
-                columns[*call_idx] = scope.fields.len();
                 let field = Field::new(format!("\0over {call_idx}"), function.sql_type());
                 scope.fields.push(Field { hidden: true, ..field });
+                let column = scope.column(scope.fields.len() - 1);
+                columns[*call_idx] = Some(match function {
+                    Over::Aggregate(aggregate) => aggregate.result(column),
+                    _ => column,
+                });
             }
             let window = OverWindow::new(frame, partition_by, functions, schema)
                 .map_err(|error| unmade(place, "OVER", &error))?;
             node = Node::apply(window, node);
         }
-        Ok((node, columns))
+        let columns = columns.into_iter().map(|column| column.expect("each call is in a window"));
+        Ok((node, columns.collect()))
     }
 
     /// The window of a relation in FROM.

@@ -175,7 +175,7 @@ impl Planner<'_> {
         let (node, columns) = windows;
         let lookup = |expr: &Expr| {
             let known = over.iter().position(|(known, _)| *known == expr)?;
-            Some(Ok(scope.column(columns[known])))
+            Some(Ok(columns[known].clone()))
         };
         let translator = self.translator(&scope).with_lookup(&lookup);
         let node = self.order(order_by, &items, &translator, node, None)?;
@@ -217,19 +217,23 @@ impl Planner<'_> {
                 }
                 continue;
             }
-            let is_rowtime = match (column_idx, item.value) {
-                (Some(column_idx), _) => scope.is_rowtime(column_idx),
-                (None, Value::Expr(expr)) => self
-                    .monotonic(expr, translator)
-                    .is_some_and(|_| typed.sql_type == Type::Timestamp),
-                (None, Value::Column(_)) => false,
+            let step = match (column_idx, item.value) {
+                (Some(column_idx), _) => scope.step(column_idx),
+                (None, Value::Expr(expr)) if typed.sql_type == Type::Timestamp => {
+                    self.monotonic(expr, translator).map(|(_, step)| step)
+                }
+                (None, _) => None,
             };
-            fields.push(Field { is_rowtime, ..Field::new(&item.name, typed.sql_type) });
+            fields.push(Field { step, ..Field::new(&item.name, typed.sql_type) });
             values.push(typed);
         }
         let schema = scope.arrow_schema();
         let project = match rowtime {
-            Some(rowtime) => Project::with_rowtime(values, rowtime, schema),
+            Some(rowtime) => {
+                // The rows have another time now, which the columns do not follow.
+                fields.iter_mut().for_each(|field| field.step = None);
+                Project::with_rowtime(values, rowtime, schema)
+            }
             None => Project::new(values, schema),
         };
         Ok(Planned { node: Node::apply(project, node), scope: Scope::of(None, fields, false) })

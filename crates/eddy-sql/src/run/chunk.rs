@@ -86,6 +86,16 @@ impl Chunk {
         self.map(ticks, |array| filter(array, keep))
     }
 
+    /// With the name of the branch that they came by before their ids, so that the rows which two
+    /// branches make of one record differ.
+    pub(crate) fn branch(mut self, name: &str) -> Self {
+        self.ids = self.ids.map(|ids| {
+            let ids = ids.as_string::<i32>().iter().map(|id| Some(format!("{name}/{}", id?)));
+            Arc::new(ids.collect::<StringArray>()) as ArrayRef
+        });
+        self
+    }
+
     /// The rows of those indices, at new ticks.
     pub(crate) fn take(&self, rows: &[u32], ticks: Vec<u32>) -> Result<Self, RunError> {
         let rows = UInt32Array::from(rows.to_vec());
@@ -153,18 +163,6 @@ impl Chunk {
             all.take(&rows, ticks)?
         };
         Ok(Self { watermarks, ..merged })
-    }
-
-    /// Tells rows of several chunks apart that are made of the same, where they have ids: those of
-    /// the second chunk and later ones get the tag and its number behind their ids.
-    pub(crate) fn tagged(mut chunks: Vec<Self>, tag: &str) -> Vec<Self> {
-        for (number, chunk) in chunks.iter_mut().enumerate().skip(1) {
-            let Some(ids) = &chunk.ids else { continue };
-            let ids = ids.as_string::<i32>().iter();
-            let tagged = ids.map(|id| format!("{}/{tag}{number}", id.unwrap_or_default()));
-            chunk.ids = Some(Arc::new(StringArray::from_iter_values(tagged)));
-        }
-        chunks
     }
 
     /// The first tick at which the time is at least `time`, if it is by now.

@@ -87,6 +87,8 @@ pub(crate) struct Errors<'a> {
     pub(crate) pump: &'a str,
     pub(crate) rows: &'a mut Vec<ErrorRow>,
     pub(crate) counters: &'a mut Counters,
+    /// Which operator of the pump is at work, in the order in which they are visited, from 1.
+    pub(crate) operator_idx: usize,
 }
 
 impl Errors<'_> {

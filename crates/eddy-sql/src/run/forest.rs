@@ -15,7 +15,7 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::Typed;
-use crate::limits::MAX_KEYS;
+use crate::limits::{MAX_KEYS, MAX_MODEL_BYTES, MODEL_POINT_BYTES};
 
 /// Beyond it f32 does not hold every integer.
 const EXACT: f64 = 16_777_216.0;
@@ -40,12 +40,24 @@ pub(crate) struct Forests {
     point: Vec<(usize, String)>,
     partition_by: Expressions,
     keys: Keys,
-    models: BTreeMap<Box<[u8]>, Model>,
+    models: Models,
+}
+
+/// The models by key, of a bounded number.
+#[derive(Debug)]
+struct Models {
+    by_key: BTreeMap<Box<[u8]>, Model>,
+    // The keys by when they came last, the one that has not come for the longest first.
+    order: BTreeMap<u64, Box<[u8]>>,
+    n_uses: u64,
+    most: usize,
 }
 
 #[derive(Debug)]
 struct Model {
     forest: Forest,
+    // Its place in the order of use.
+    used: u64,
     // Subtracted from each column: 0, or its first value where f32 would not tell values apart.
     shifts: Vec<f64>,
 }
@@ -60,7 +72,40 @@ impl Forests {
     ) -> Result<Self, RunError> {
         let keys = Keys::new(partition_by.iter().map(|key| key.sql_type))?;
         let partition_by = Expressions::new(partition_by, schema);
-        Ok(Self { settings, explains, point, partition_by, keys, models: BTreeMap::new() })
+        let models = Models::new(&settings);
+        Ok(Self { settings, explains, point, partition_by, keys, models })
+    }
+}
+
+impl Models {
+    fn new(settings: &ForestSettings) -> Self {
+        let numbers = settings.n_dims * settings.shingle_size;
+        let point = MODEL_POINT_BYTES + 3 * size_of::<f32>() * numbers;
+        let model = settings.n_trees * settings.sample_size * point;
+        let most = (MAX_MODEL_BYTES / model.max(1)).clamp(1, MAX_KEYS);
+        Self { by_key: BTreeMap::new(), order: BTreeMap::new(), n_uses: 0, most }
+    }
+
+    /// The model of a key, a new one if there is none: if there are too many, the one that was not
+    /// used for the longest is forgotten for it.
+    fn of(&mut self, key: &[u8], settings: &ForestSettings, errors: &mut Errors<'_>) -> &mut Model {
+        if let Some(model) = self.by_key.get(key) {
+            self.order.remove(&model.used);
+        } else if self.by_key.len() >= self.most
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.by_key.remove(&oldest);
+            errors.counters.forgotten_models += 1;
+        }
+        self.n_uses += 1;
+        self.order.insert(self.n_uses, key.into());
+        let model = self.by_key.entry(key.into()).or_insert_with(|| Model {
+            forest: settings.build().expect("the planner checked the settings"),
+            used: 0,
+            shifts: Vec::new(),
+        });
+        model.used = self.n_uses;
+        model
     }
 }
 
@@ -86,16 +131,7 @@ impl Operator for Forests {
         let mut point = vec![0_f32; numbers.len()];
         for row in 0..n_rows {
             let key = key_of(keys.as_ref(), row);
-            if !self.models.contains_key(key) {
-                if self.models.len() >= MAX_KEYS {
-                    let held = format!("PARTITION BY of a forest in pump {}", errors.pump);
-                    return Err(RunError::TooMany { held, most: MAX_KEYS });
-                }
-                let forest = self.settings.build().expect("the planner checked the settings");
-                let shifts = Vec::new();
-                self.models.insert(key.into(), Model { forest, shifts });
-            }
-            let model = self.models.get_mut(key).expect("it was inserted above");
+            let model = self.models.of(key, &self.settings, errors);
             let is_whole = numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
             if is_whole && model.shifts.is_empty() {
                 let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
@@ -137,8 +173,10 @@ impl Operator for Forests {
 
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
         let mut writer = Writer::default();
-        writer.count(self.models.len());
-        for (key, model) in &self.models {
+        writer.count(self.models.by_key.len());
+        // In the order of use, which a restart goes on with.
+        for key in self.models.order.values() {
+            let model = &self.models.by_key[key];
             writer.bytes(key);
             writer.count(model.shifts.len());
             for shift in &model.shifts {
@@ -163,7 +201,10 @@ impl Operator for Forests {
                 let reason = "a forest has other settings".to_owned();
                 return Err(RunError::Snapshot { reason });
             }
-            self.models.insert(key, Model { forest, shifts });
+            self.models.n_uses += 1;
+            let used = self.models.n_uses;
+            self.models.order.insert(used, key.clone());
+            self.models.by_key.insert(key, Model { forest, used, shifts });
         }
         reader.end()
     }
@@ -205,6 +246,22 @@ fn strength(high: f64, low: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beyond_the_bound_the_model_that_was_not_used_for_the_longest_is_forgotten() {
+        let settings = ForestSettings::new(1);
+        let mut models = Models { most: 2, ..Models::new(&settings) };
+        let (mut rows, mut counters) = (Vec::new(), crate::Counters::default());
+        let mut errors =
+            Errors { pump: "P", rows: &mut rows, counters: &mut counters, operator_idx: 0 };
+        for key in [b"a", b"b", b"a", b"c", b"a"] {
+            models.of(key, &settings, &mut errors);
+        }
+        let known: Vec<&[u8]> = models.by_key.keys().map(AsRef::as_ref).collect();
+        assert_eq!(known, [b"a", b"c"]);
+        assert_eq!(models.order.len(), 2);
+        assert_eq!(errors.counters.forgotten_models, 1);
+    }
 
     #[test]
     fn an_explanation_sums_over_the_shingle_and_names_directions() {

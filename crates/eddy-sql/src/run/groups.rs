@@ -12,6 +12,7 @@ use datafusion_expr::{EmitTo, GroupsAccumulator};
 use super::state::{Reader, Writer};
 use crate::error::RunError;
 use crate::expr::Aggregate;
+use crate::limits::MAX_AGGREGATE_BYTES;
 use crate::types::Type;
 
 /// The key of a group, as bytes.
@@ -36,7 +37,8 @@ impl Keys {
         if self.n_columns == 0 {
             return Ok(None);
         }
-        Ok(Some(self.converter.convert_columns(columns)?))
+        let columns: Vec<ArrayRef> = columns.iter().map(without_minus_zero).collect();
+        Ok(Some(self.converter.convert_columns(&columns)?))
     }
 
     /// The columns of keys.
@@ -48,6 +50,20 @@ impl Keys {
         let rows: Vec<OwnedRow> = keys.iter().map(|key| parser.parse(key).owned()).collect();
         Ok(self.converter.convert_rows(rows.iter().map(OwnedRow::row))?)
     }
+}
+
+/// 0.0 and -0.0 are equal, and one group.
+fn without_minus_zero(column: &ArrayRef) -> ArrayRef {
+    use arrow::datatypes::{Float32Type, Float64Type};
+    if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
+        let plain = |x: f64| if x == 0.0 { 0.0 } else { x };
+        return Arc::new(numbers.unary::<_, Float64Type>(plain));
+    }
+    if let Some(numbers) = column.as_primitive_opt::<Float32Type>() {
+        let plain = |x: f32| if x == 0.0 { 0.0 } else { x };
+        return Arc::new(numbers.unary::<_, Float32Type>(plain));
+    }
+    Arc::clone(column)
 }
 
 /// The bytes of a row's key.
@@ -118,6 +134,15 @@ impl Groups {
         let n_groups = self.keys.len();
         for (accumulator, argument) in self.accumulators.iter_mut().zip(arguments) {
             accumulator.update_batch(std::slice::from_ref(argument), groups, None, n_groups)?;
+        }
+        Ok(())
+    }
+
+    /// What the aggregates hold, checked against the bound.
+    pub(crate) fn check_size(&self, held: impl FnOnce() -> String) -> Result<(), RunError> {
+        let n_bytes: usize = self.accumulators.iter().map(|it| it.size()).sum();
+        if n_bytes > MAX_AGGREGATE_BYTES {
+            return Err(RunError::TooLarge { held: held(), most_bytes: MAX_AGGREGATE_BYTES });
         }
         Ok(())
     }

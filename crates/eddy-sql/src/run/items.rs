@@ -128,8 +128,9 @@ impl Operator for Items {
             let columns = self.told(&counts);
             let n_rows = columns[0].len();
             let ids = chunk.ids.is_some().then(|| {
-                let ids =
-                    (0..n_rows).map(|ordinal| format!("{}:{end}:items:{ordinal}", errors.pump));
+                let (pump, operator_idx) = (errors.pump, errors.operator_idx);
+                let ids = (0..n_rows)
+                    .map(|ordinal| format!("{pump}.{operator_idx}:{end}:items:{ordinal}"));
                 Arc::new(StringArray::from_iter_values(ids)) as ArrayRef
             });
             let rowtimes = Arc::new(TimestampMillisecondArray::from(vec![end; n_rows]));

@@ -22,7 +22,8 @@ pub(crate) struct Union;
 
 impl Operator for Union {
     fn process(&mut self, inputs: Vec<Chunk>, _: &mut Errors<'_>) -> Result<Chunk, RunError> {
-        Chunk::merge(Chunk::tagged(inputs, "u"))
+        let inputs = inputs.into_iter().enumerate();
+        Chunk::merge(inputs.map(|(idx, chunk)| chunk.branch(&idx.to_string())).collect())
     }
 }
 
@@ -143,41 +144,61 @@ impl StreamJoin {
             } else {
                 self.pairs(&others, &row.row, tick, watermarks)?
             };
-            let n_pairs = pairs.n_rows();
-            let (pairs, values) = self.condition.evaluate(pairs, errors)?;
-            let mask = values[0].as_boolean();
-            let kept = pairs.filter(mask)?;
-            if kept.n_rows() > 0 {
-                row.matched = true;
-                if self.keeps_left && !is_left {
-                    let exact = pairs.n_rows() == n_pairs;
-                    for (idx, held) in self.left.held.range_mut(begin..).enumerate() {
-                        held.matched |= !exact || (mask.is_valid(idx) && mask.value(idx));
-                    }
-                }
-                out.push(kept);
+            let met = meet(&self.condition, pairs, errors)?;
+            let other = if is_left { &mut self.right } else { &mut self.left };
+            for pair in &met.pairs {
+                other.held[begin + pair].matched = true;
+            }
+            row.matched = !met.pairs.is_empty();
+            // A row at fault is in the error stream: it does not leave as one without a partner.
+            for pair in &met.failed {
+                let left = if is_left { &mut row } else { &mut other.held[begin + pair] };
+                left.matched = true;
+            }
+            if met.rows.n_rows() > 0 {
+                out.push(met.rows);
             }
         }
         let own = if is_left { &mut self.left } else { &mut self.right };
-        if let Some(Frame::Rows(before)) = own_frame
-            && !(is_left && self.keeps_left)
-        {
+        let mut gone = Vec::new();
+        if let Some(Frame::Rows(before)) = own_frame {
             while own.held.len() > before {
-                own.held.pop_front();
+                gone.extend(own.held.pop_front());
             }
         }
         own.held.push_back(row);
+        self.leave(gone, is_left, tick, watermarks, out, errors)
+    }
+
+    /// Rows that nothing can meet any more: those of the left side without a partner leave alone if
+    /// they are kept.
+    fn leave(
+        &self,
+        gone: Vec<Held>,
+        is_left: bool,
+        tick: u32,
+        watermarks: &Arc<[i64]>,
+        out: &mut Vec<Chunk>,
+        errors: &mut Errors<'_>,
+    ) -> Result<(), RunError> {
+        for held in gone.into_iter().filter(|held| !held.matched) {
+            if is_left && self.keeps_left {
+                out.push(self.alone(&held, tick, watermarks)?);
+            } else {
+                errors.counters.filtered += 1;
+            }
+        }
         Ok(())
     }
 
-    /// Forgets rows that nothing can meet any more, once the time has passed; rows of the left side
-    /// without a partner leave alone if they are kept.
+    /// Forgets rows that nothing can meet any more, once the time has passed.
     fn expire(
         &mut self,
         time: i64,
         tick: u32,
         watermarks: &Arc<[i64]>,
         out: &mut Vec<Chunk>,
+        errors: &mut Errors<'_>,
     ) -> Result<(), RunError> {
         for is_left in [true, false] {
             let side = if is_left { &mut self.left } else { &mut self.right };
@@ -194,12 +215,7 @@ impl StreamJoin {
                     break;
                 }
             }
-            if is_left && self.keeps_left {
-                for held in gone.into_iter().filter(|held| !held.matched) {
-                    let row = self.alone(&held, tick, watermarks)?;
-                    out.push(row);
-                }
-            }
+            self.leave(gone, is_left, tick, watermarks, out, errors)?;
         }
         Ok(())
     }
@@ -209,10 +225,12 @@ impl StreamJoin {
         columns.extend(self.right.types.iter().map(|it| new_null_array(&it.arrow(), 1)));
         columns.push(Arc::clone(&held.row.rowtimes));
         columns.push(new_null_array(&Type::Timestamp.arrow(), 1));
-        // It leaves when its window has passed: that is its time.
+        // It leaves when its window has passed: that is its time. A window of rows passes with the
+        // row that pushes it out.
         let ends = match self.left.frame {
             Some(Frame::Range(ms)) => held.time.saturating_add(ms),
-            _ => held.time,
+            Some(Frame::Rows(_) | Frame::Unbounded) => self.latest,
+            None => held.time,
         };
         let rowtimes = arrow::array::TimestampMillisecondArray::from(vec![ends]);
         let watermarks = Arc::clone(watermarks);
@@ -249,7 +267,7 @@ impl Operator for StreamJoin {
                 let held = Held { row, time: self.latest, matched: false };
                 self.meet(held, is_left, tick, &watermarks, &mut out, errors)?;
             }
-            self.expire(*time, tick, &watermarks, &mut out)?;
+            self.expire(*time, tick, &watermarks, &mut out, errors)?;
         }
         for side in [&self.left, &self.right] {
             if side.held.len() > MAX_JOIN_ROWS {
@@ -312,6 +330,42 @@ impl Operator for StreamJoin {
     }
 }
 
+/// Pairs that a condition was asked of.
+struct Met {
+    // Those that fit, as rows and by number.
+    rows: Chunk,
+    pairs: Vec<usize>,
+    // Those that the condition failed for: they are in the error stream.
+    failed: Vec<usize>,
+}
+
+fn meet(
+    condition: &Expressions,
+    mut pairs: Chunk,
+    errors: &mut Errors<'_>,
+) -> Result<Met, RunError> {
+    // The pair's number goes along in the place of its id.
+    let n_pairs = u32::try_from(pairs.n_rows()).expect("bounded by a batch and a table");
+    let numbers: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..n_pairs));
+    let ids = pairs.ids.replace(numbers);
+    let (asked, values) = condition.evaluate(pairs, errors)?;
+    let list = |chunk: &Chunk| -> Vec<usize> {
+        let numbers = chunk.ids.as_ref().expect("the numbers were put there");
+        let numbers = numbers.as_primitive::<arrow::datatypes::UInt32Type>();
+        numbers.values().iter().map(|number| *number as usize).collect()
+    };
+    let mut failed = Vec::new();
+    if asked.n_rows() < n_pairs as usize {
+        let good: std::collections::BTreeSet<usize> = list(&asked).into_iter().collect();
+        failed.extend((0..n_pairs as usize).filter(|pair| !good.contains(pair)));
+    }
+    let mut rows = asked.filter(values[0].as_boolean())?;
+    let pairs = list(&rows);
+    let numbers = rows.ids.take().expect("the numbers were put there");
+    rows.ids = ids.map(|ids| arrow::compute::take(&ids, &numbers, None)).transpose()?;
+    Ok(Met { rows, pairs, failed })
+}
+
 /// A stream with a table that does not change: each row with all rows of the table that fit.
 #[derive(Debug)]
 pub(crate) struct TableJoin {
@@ -343,6 +397,14 @@ impl TableJoin {
     ) -> Result<Chunk, RunError> {
         let ticks = left.iter().map(|row| chunk.ticks[*row as usize]).collect();
         let mut rows = chunk.take(left, ticks)?;
+        rows.ids = rows.ids.map(|ids| {
+            let both = ids.as_string::<i32>().iter().zip(right);
+            let both = both.map(|(id, row)| match row {
+                Some(row) => Some(format!("{}+{row}", id?)),
+                None => id.map(str::to_owned),
+            });
+            Arc::new(both.collect::<StringArray>()) as ArrayRef
+        });
         let right: UInt32Array = right.iter().copied().collect();
         for column in &self.table {
             rows.columns.push(arrow::compute::take(column, &right, None)?);
@@ -375,30 +437,19 @@ impl Operator for TableJoin {
                 left.extend(std::iter::repeat_n(index(row), self.n_rows));
                 right.extend((0..self.n_rows).map(|row| Some(index(row))));
             }
-            // The pair's number goes along, to know which rows have a partner.
-            let mut pairs = self.side_by_side(&chunk, &left, &right)?;
-            let number = UInt32Array::from_iter_values(0..index(left.len()));
-            let (ids, numbers) = (pairs.ids.take(), Arc::new(number) as ArrayRef);
-            pairs.ids = Some(numbers);
-            let (pairs, values) = self.condition.evaluate(pairs, errors)?;
-            let mut kept = pairs.filter(values[0].as_boolean())?;
-            let numbers = kept.ids.take().expect("it was put there");
-            let numbers = numbers.as_primitive::<arrow::datatypes::UInt32Type>();
-            kept.ids = ids.map(|ids| arrow::compute::take(&ids, numbers, None)).transpose()?;
+            let met = meet(&self.condition, self.side_by_side(&chunk, &left, &right)?, errors)?;
+            // A row at fault is in the error stream: it does not leave as one without a partner.
+            let met_rows = met.pairs.iter().chain(&met.failed).map(|pair| left[*pair]);
+            let has_met: std::collections::BTreeSet<u32> = met_rows.collect();
+            let without = part.map(index).filter(|row| !has_met.contains(row));
             if !self.keeps_left {
-                out.push(kept);
+                errors.counters.filtered += without.count() as u64;
+                out.push(met.rows);
                 continue;
             }
-            let mut order: Vec<(u32, Option<u32>)> = numbers
-                .values()
-                .iter()
-                .map(|pair| (left[*pair as usize], right[*pair as usize]))
-                .collect();
-            let matched: std::collections::BTreeSet<u32> =
-                order.iter().map(|(row, _)| *row).collect();
-            order.extend(
-                part.map(index).filter(|row| !matched.contains(row)).map(|row| (row, None)),
-            );
+            let fits = met.pairs.iter().map(|pair| (left[*pair], right[*pair]));
+            let mut order: Vec<(u32, Option<u32>)> = fits.collect();
+            order.extend(without.map(|row| (row, None)));
             order.sort_by_key(|(row, _)| *row);
             let (left, right): (Vec<u32>, Vec<Option<u32>>) = order.into_iter().unzip();
             out.push(self.side_by_side(&chunk, &left, &right)?);

@@ -56,6 +56,7 @@ impl Node {
                     .iter_mut()
                     .map(|input| input.run(streams, errors))
                     .collect::<Result<_, _>>()?;
+                errors.operator_idx += 1;
                 operator.process(inputs, errors)
             }
         }

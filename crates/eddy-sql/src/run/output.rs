@@ -111,8 +111,13 @@ fn time_text(column: &ArrayRef, row: usize) -> String {
 
 /// A row as JSON, for the error stream.
 pub(crate) fn row_text(chunk: &Chunk, row: usize) -> String {
+    columns_text(&chunk.columns, row)
+}
+
+/// A row of columns as an array of JSON.
+pub(crate) fn columns_text(columns: &[ArrayRef], row: usize) -> String {
     let mut text = Vec::from(*b"[");
-    for (column_idx, column) in chunk.columns.iter().enumerate() {
+    for (column_idx, column) in columns.iter().enumerate() {
         if column_idx > 0 {
             text.push(b',');
         }

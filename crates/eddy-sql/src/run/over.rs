@@ -16,7 +16,7 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::{Aggregate, Typed};
-use crate::limits::{MAX_KEYS, MAX_WINDOW_ROWS};
+use crate::limits::{MAX_AGGREGATE_BYTES, MAX_KEYS, MAX_WINDOW_ROWS};
 
 /// Which rows a window holds, beside the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,8 @@ pub(crate) struct OverWindow {
     partitions: BTreeMap<Box<[u8]>, Partition>,
     // ROWTIMEs do not fall inside a window.
     latest: i64,
+    // What the aggregates of windows without a bound hold.
+    n_bytes: usize,
 }
 
 #[derive(Default)]
@@ -89,6 +91,12 @@ struct Partition {
     arguments: Vec<ArrayRef>,
     // Of windows without a bound: one an aggregate.
     running: Vec<Box<dyn Accumulator>>,
+}
+
+impl Partition {
+    fn n_bytes(&self) -> usize {
+        self.running.iter().map(|running| running.size()).sum()
+    }
 }
 
 impl std::fmt::Debug for Partition {
@@ -109,7 +117,7 @@ impl OverWindow {
         let arguments = functions.iter().flat_map(Over::arguments);
         let exprs = Expressions::new(partition_by.into_iter().chain(arguments), schema);
         let partitions = BTreeMap::new();
-        Ok(Self { frame, functions, exprs, keys, n_keys, partitions, latest: i64::MIN })
+        Ok(Self { frame, functions, exprs, keys, n_keys, partitions, latest: i64::MIN, n_bytes: 0 })
     }
 
     /// Values for the new rows of one partition, a column a function.
@@ -182,7 +190,7 @@ impl OverWindow {
     }
 
     /// Forgets what no later row of the partition can see.
-    fn forget(&self, partition: &mut Partition) {
+    fn forget(&self, partition: &mut Partition) -> Result<(), RunError> {
         let n_rows = partition.rowtimes.len();
         let first = match self.frame {
             Frame::Range(ms) => {
@@ -190,19 +198,39 @@ impl OverWindow {
                 partition.rowtimes.partition_point(|time| *time < last.saturating_sub(ms))
             }
             Frame::Rows(before) => n_rows.saturating_sub(before),
-            Frame::Unbounded => {
-                // What looks back by rows keeps those rows.
-                let back = |function: &Over| match function {
-                    Over::Lag { offset, .. } => *offset,
-                    _ => 0,
-                };
-                n_rows.saturating_sub(self.functions.iter().map(back).max().unwrap_or(0))
-            }
+            Frame::Unbounded => return self.keep_lags(partition),
         };
         partition.rowtimes.drain(..first);
         for argument in &mut partition.arguments {
             *argument = argument.slice(first, n_rows - first);
         }
+        Ok(())
+    }
+
+    /// In a window without a bound, what looks back by rows keeps those rows; where it ignores
+    /// NULLs, the last so many that are not NULL, however far back they are.
+    fn keep_lags(&self, partition: &mut Partition) -> Result<(), RunError> {
+        let n_rows = partition.rowtimes.len();
+        let mut kept = std::collections::BTreeSet::new();
+        let mut argument_idx = 0;
+        for function in &self.functions {
+            if let Over::Lag { offset, ignores_nulls, .. } = function {
+                let argument = &partition.arguments[argument_idx];
+                let counts = |row: &usize| !*ignores_nulls || argument.is_valid(*row);
+                kept.extend((0..n_rows).rev().filter(counts).take(*offset));
+            }
+            argument_idx += function.arguments().len();
+        }
+        let rowtimes = kept.iter().map(|row| partition.rowtimes[*row]).collect();
+        partition.rowtimes = rowtimes;
+        let rows: UInt32Array = kept
+            .into_iter()
+            .map(|row| u32::try_from(row).expect("a window has fewer rows"))
+            .collect();
+        for argument in &mut partition.arguments {
+            *argument = take(argument, &rows, None)?;
+        }
+        Ok(())
     }
 }
 
@@ -280,6 +308,7 @@ impl Operator for OverWindow {
         let mut n_done = 0;
         for (key, rows) in by_key {
             let mut partition = self.partitions.remove(key).unwrap_or_default();
+            self.n_bytes -= partition.n_bytes();
             if partition.running.is_empty() && self.frame == Frame::Unbounded {
                 partition.running = self.running()?;
             }
@@ -299,7 +328,8 @@ impl Operator for OverWindow {
             }
             let values = self.values(&mut partition, n_new)?;
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
-            self.forget(&mut partition);
+            self.forget(&mut partition)?;
+            self.n_bytes += partition.n_bytes();
             self.partitions.insert(key.into(), partition);
         }
         let place = UInt32Array::from(place);
@@ -312,6 +342,10 @@ impl Operator for OverWindow {
             self.partitions.retain(|_, partition| {
                 partition.rowtimes.last().is_some_and(|time| *time >= oldest)
             });
+        }
+        if self.n_bytes > MAX_AGGREGATE_BYTES {
+            let held = format!("OVER of pump {}", errors.pump);
+            return Err(RunError::TooLarge { held, most_bytes: MAX_AGGREGATE_BYTES });
         }
         let n_held: usize = self.partitions.values().map(|it| it.rowtimes.len()).sum();
         for (held, most) in [(n_held, MAX_WINDOW_ROWS), (self.partitions.len(), MAX_KEYS)] {
@@ -327,6 +361,7 @@ impl Operator for OverWindow {
         let mut writer = Writer::default();
         writer.number(self.latest);
         writer.count(self.partitions.len());
+        let mut n_bytes = 0;
         for (key, partition) in &mut self.partitions {
             writer.bytes(key);
             writer.count(partition.rowtimes.len());
@@ -346,7 +381,9 @@ impl Operator for OverWindow {
                 *running = aggregate.accumulator()?;
                 running.merge_batch(&state)?;
             }
+            n_bytes += partition.n_bytes();
         }
+        self.n_bytes = n_bytes;
         Ok(writer.0)
     }
 
@@ -368,6 +405,7 @@ impl Operator for OverWindow {
                     running.merge_batch(&reader.arrays()?)?;
                 }
             }
+            self.n_bytes += partition.n_bytes();
             self.partitions.insert(key, partition);
         }
         reader.end()

@@ -18,6 +18,15 @@ use crate::expr::time::Step;
 use crate::expr::{Aggregate, Typed};
 use crate::limits::MAX_GROUPS;
 
+/// When a group leaves.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    // The end of its window.
+    window: i64,
+    rowtime: i64,
+    tick: u32,
+}
+
 /// What the rows of a window become: the keys, then the aggregates.
 #[derive(Debug)]
 struct Grouping {
@@ -45,36 +54,39 @@ impl Grouping {
         Ok(Self { exprs, keys: Keys::new(types)?, n_keys, aggregates, schema: out })
     }
 
-    /// Groups that leave: their ends and ticks.
+    /// Groups that leave: the ends of their windows, their ROWTIMEs and ticks. Those of one end leave
+    /// in one call.
     fn rows(
         &self,
         keys: &[Box<[u8]>],
         values: Vec<ArrayRef>,
-        ends: &[(i64, u32)],
+        ends: &[End],
         has_ids: bool,
-        pump: &str,
+        errors: &Errors<'_>,
     ) -> Result<Chunk, RunError> {
         let mut columns = self.keys.columns(keys)?;
         columns.extend(values);
         let ids = has_ids.then(|| {
             // Not the place among those that leave together: that depends on batches.
             let mut ordinals: HashMap<(i64, u64), u32> = HashMap::new();
-            let ids = keys.iter().zip(ends).map(|(key, (end, _))| {
-                let hash = fnv1a(key);
-                let ordinal = ordinals.entry((*end, hash)).or_default();
+            let (pump, operator_idx) = (errors.pump, errors.operator_idx);
+            let ids = keys.iter().zip(ends).map(|(key, end)| {
+                let (window, hash) = (end.window, fnv1a(key));
+                let ordinal = ordinals.entry((window, hash)).or_default();
                 *ordinal += 1;
-                format!("{pump}:{end}:{hash:016x}:{}", *ordinal - 1)
+                format!("{pump}.{operator_idx}:{window}:{hash:016x}:{}", *ordinal - 1)
             });
             Arc::new(StringArray::from_iter_values(ids)) as ArrayRef
         });
         let rowtimes =
-            TimestampMillisecondArray::from_iter_values(ends.iter().map(|(end, _)| *end));
-        let ticks = ends.iter().map(|(_, tick)| *tick).collect();
+            TimestampMillisecondArray::from_iter_values(ends.iter().map(|end| end.rowtime));
+        let ticks = ends.iter().map(|end| end.tick).collect();
         Ok(Chunk { columns, rowtimes: Arc::new(rowtimes), ids, ticks, watermarks: Arc::from([]) })
     }
 }
 
-fn fnv1a(bytes: &[u8]) -> u64 {
+/// A hash that is the same on every machine and in every version.
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
@@ -143,6 +155,7 @@ impl Operator for Tumble {
             let arguments: Vec<ArrayRef> =
                 arguments.iter().map(|array| array.slice(begin, n_rows)).collect();
             open.update(&arguments, &groups)?;
+            open.check_size(|| format!("a window of pump {}", errors.pump))?;
             errors.counters.aggregated += n_rows as u64;
             if open.n_groups() > MAX_GROUPS {
                 let held = format!("a window of pump {}", errors.pump);
@@ -158,8 +171,8 @@ impl Operator for Tumble {
             let n_groups = groups.n_groups();
             let (keys, values) = groups.emit(n_groups)?;
             self.latest = self.latest.max(end);
-            let ends = vec![(self.latest, tick); n_groups];
-            out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors.pump)?);
+            let ends = vec![End { window: end, rowtime: self.latest, tick }; n_groups];
+            out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
         if out.is_empty() {
@@ -258,11 +271,12 @@ impl Operator for Staggered {
             groups.push(group);
         }
         self.groups.update(arguments, &groups)?;
+        self.groups.check_size(|| format!("a stagger window of pump {}", errors.pump))?;
         errors.counters.aggregated += chunk.n_rows() as u64;
         let mut ends = Vec::new();
         while let Some((close, key)) = self.closes.front() {
             let Some(tick) = chunk.tick_of(*close) else { break };
-            ends.push((*close, tick));
+            ends.push(End { window: *close, rowtime: *close, tick });
             if self.n_closed == 0 {
                 self.groups.forget(key);
             }
@@ -279,7 +293,7 @@ impl Operator for Staggered {
             return Ok(Chunk::empty(&self.grouping.schema, has_ids, watermarks));
         }
         let (keys, values) = self.groups.emit(ends.len())?;
-        let out = self.grouping.rows(&keys, values, &ends, has_ids, errors.pump)?;
+        let out = self.grouping.rows(&keys, values, &ends, has_ids, errors)?;
         Ok(Chunk { watermarks, ..out })
     }
 

@@ -2,6 +2,8 @@
 
 mod batches;
 mod cases;
+mod depth;
 mod forests;
 mod golden;
+mod ids;
 mod snapshots;

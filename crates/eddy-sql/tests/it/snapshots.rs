@@ -53,3 +53,18 @@ fn a_snapshot_of_another_application_or_a_damaged_one_is_refused() {
     }
     assert!(restore(&case.text, b"EDDYSQL\x02").is_err_and(|error| error.contains("version")));
 }
+
+#[test]
+fn a_snapshot_taken_with_other_reference_data_is_refused() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "reference_join").expect("it is there");
+    let saved = case.application().snapshot().expect("it can be saved");
+    let restore = |options: &eddy_sql::Options| {
+        Application::restore(&case.text, options.clone(), &saved).map(drop)
+    };
+    assert!(restore(&case.options).is_ok());
+    let mut more = case.options.clone();
+    let schema = crate::forests::schema(&[("k", "VARCHAR(4)")]);
+    more.tables.push(eddy_sql::ReferenceTable::new("MORE", &schema, &[]));
+    assert!(restore(&more).is_err_and(|error| error.to_string().contains("another application")));
+}

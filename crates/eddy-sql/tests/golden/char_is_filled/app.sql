@@ -1,0 +1,4 @@
+-- Expectation: CHAR is filled with blanks, by characters.
+CREATE OR REPLACE STREAM "OUT" (c CHAR(4));
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM k FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,9 @@
+-- Expectation: a pair that ON fails for goes to the error stream, and its order does not leave alone; the other
+-- orders are what they would be without it.
+CREATE OR REPLACE STREAM "ORDERS" (id INTEGER, v DOUBLE);
+CREATE OR REPLACE STREAM "TRADES" (id INTEGER, v DOUBLE);
+CREATE OR REPLACE STREAM "OUT" (id INTEGER, o DOUBLE, t DOUBLE);
+CREATE OR REPLACE PUMP "A" AS INSERT INTO "ORDERS" SELECT STREAM id, v FROM "SOURCE_SQL_STREAM_001" WHERE kind = 'o';
+CREATE OR REPLACE PUMP "B" AS INSERT INTO "TRADES" SELECT STREAM id, v FROM "SOURCE_SQL_STREAM_001" WHERE kind = 't';
+CREATE OR REPLACE PUMP "C" AS INSERT INTO "OUT" SELECT STREAM o.id, o.v, t.v
+ FROM "ORDERS" OVER (RANGE INTERVAL '10' SECOND PRECEDING) AS o LEFT JOIN "TRADES" AS t ON o.id = t.id AND 1 / o.v < t.v;

@@ -1,0 +1,5 @@
+-- Expectation: windows of seven seconds cannot be made of minutes: a minute lies in two of them.
+CREATE OR REPLACE STREAM "OUT" (n BIGINT);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM COUNT(*) FROM (SELECT STREAM FLOOR(s.ROWTIME TO MINUTE) AS m FROM "SOURCE_SQL_STREAM_001" s) AS t
+ GROUP BY STEP(t.m BY INTERVAL '7' SECOND);
