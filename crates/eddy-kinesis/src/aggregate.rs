@@ -81,10 +81,10 @@ fn write_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 fn write_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    out.push((number & 0x7f) as u8);
+    out.push(number.to_le_bytes()[0] & 0x7f);
 }
 
 fn read_record(record: &[u8], whole: &Bytes) -> Option<(usize, Bytes)> {

@@ -10,7 +10,12 @@ pub enum Rowtime {
     /// A column of the schema.
     Column(usize),
     /// A field that is no column of the application: it is decoded as that column, and taken off.
-    Field { name: String, column_idx: usize },
+    Field {
+        /// Its name.
+        name: String,
+        /// Its column among those decoded.
+        column_idx: usize,
+    },
 }
 
 impl Rowtime {
