@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
-use super::{Kernel, Portable, avx2, avx512};
+use super::{Kernel, Portable, avx2, avx2_down, avx512};
 use crate::packed::{Open, Part};
 use crate::walk::Found;
 
@@ -137,7 +137,7 @@ impl<const WIDE: bool> Kernel for X86<WIDE> {
             if WIDE {
                 avx512::descend::<LENGTH>(nodes, keys, found);
             } else {
-                avx2::descend::<LENGTH>(nodes, keys, found);
+                avx2_down::descend::<LENGTH>(nodes, keys, found);
             }
         }
         true
