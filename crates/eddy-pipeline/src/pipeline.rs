@@ -22,7 +22,7 @@ use crate::models::{check_models, forget_models, inherit_models};
 use crate::outputs::Outputs;
 use crate::prefetch::{Prefetch, Reading};
 use crate::settings::{OnLostState, PipelineSettings};
-use crate::worker::{Rest, Stop, Worker};
+use crate::worker::{Rest, Stop, Worker, told_to_stop};
 
 /// How often the partitions are listed again while all is well.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
@@ -59,7 +59,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Works until every partition has ended or a stop is asked for. When it returns without an
-    /// error, everything read is settled and committed.
+    /// error, everything read is settled and committed, but for a partition that was told to stop
+    /// while it waited to start again after an error: the next run reads that again.
     ///
     /// # Errors
     /// The settings do not fit together; the source, a sink or the state failed for good.
@@ -235,8 +236,7 @@ impl Run {
         let mut stop = self.stop.clone();
         self.workers.spawn(async move {
             if !pause.is_zero() {
-                let stopped = stop.wait_for(|stop| *stop == Stop::Now);
-                if tokio::time::timeout(pause, stopped).await.is_ok() {
+                if tokio::time::timeout(pause, told_to_stop(&mut stop)).await.is_ok() {
                     return (partition, Instant::now(), Ok(Rest::Stopped));
                 }
             }

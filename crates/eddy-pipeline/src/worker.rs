@@ -7,7 +7,6 @@ use bytes::Bytes;
 use eddy_detect::{Detector, RestoreError};
 use eddy_record::{DeadLetter, Decoder, DocumentId, PartitionId, Record, ScoredRecord, Stage};
 use eddy_stream::{Batch, PartitionState, Source, StateChange, StreamError};
-use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -48,6 +47,13 @@ pub(crate) enum Rest {
     Stopped,
 }
 
+/// Returns when told to stop; never where nobody is left who could tell.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// A partition being worked on.
 pub(crate) struct Worker {
     pub(crate) partition: PartitionId,
@@ -85,7 +91,10 @@ impl Worker {
         let mut quiet_reads = 0;
         let rest = loop {
             let draining = *self.stop.borrow() == Stop::Drained;
-            let Some(batch) = self.next_batch().await? else { break self.at_rest() };
+            let batch = match self.next_batch().await? {
+                Ok(batch) => batch,
+                Err(rest) => break rest,
+            };
             let quiet = batch.records.is_empty() && batch.behind_ms.is_none_or(|ms| ms == 0);
             let ready = self.take(batch).await?;
             self.process(ready).await?;
@@ -103,27 +112,30 @@ impl Worker {
         }
         self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
         self.commit().await?;
+        if self.checkpoint.finished {
+            self.source.finished(&self.partition);
+        }
         Ok(rest)
     }
 
-    /// The next batch; `None` at the partition's end or when asked to stop. Meanwhile sinks answer and
-    /// commits become due.
-    async fn next_batch(&mut self) -> Result<Option<Batch>, StreamError> {
+    /// The next batch, or how the partition comes to rest. Meanwhile sinks answer and commits become
+    /// due.
+    async fn next_batch(&mut self) -> Result<Result<Batch, Rest>, StreamError> {
         if matches!(self.reader, Reading::InStep(_)) {
             // Its conversation is not broken off for an answer or a commit: it returns in time.
             self.delivery.wait_for_sinks().await?;
             return tokio::select! {
                 biased;
-                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => Ok(None),
-                batch = self.reader.next() => batch,
+                () = told_to_stop(&mut self.stop) => Ok(Err(Rest::Stopped)),
+                batch = self.reader.next() => Ok(batch?.ok_or(Rest::Finished)),
             };
         }
         let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
         loop {
             tokio::select! {
                 biased;
-                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
-                batch = self.reader.next() => return batch,
+                () = told_to_stop(&mut self.stop) => return Ok(Err(Rest::Stopped)),
+                batch = self.reader.next() => return Ok(batch?.ok_or(Rest::Finished)),
                 answer = self.delivery.answer(), if self.delivery.is_waiting() => {
                     self.delivery.settle(answer?).await?;
                 }
@@ -132,10 +144,6 @@ impl Worker {
                 }
             }
         }
-    }
-
-    fn at_rest(&self) -> Rest {
-        if *self.stop.borrow() == Stop::Now { Rest::Stopped } else { Rest::Finished }
     }
 
     /// Gives a batch's records their ROWTIME and returns those that need not wait.
