@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use eddy_detect::{Detector, DetectorSettings};
@@ -82,6 +83,7 @@ impl Pipeline {
             finished: HashSet::new(),
             resting: HashSet::new(),
             pauses: HashMap::new(),
+            runs: HashMap::new(),
         };
         let mut aborted = run.stop.clone();
         let result = tokio::select! {
@@ -168,6 +170,8 @@ struct Run {
     // Drained or told to stop, not at their end: their children do not start.
     resting: HashSet<PartitionId>,
     pauses: HashMap<PartitionId, Duration>,
+    // As which of its owners this process last opened a partition; 0 before the first time.
+    runs: HashMap<PartitionId, Arc<AtomicU64>>,
 }
 
 impl Run {
@@ -228,6 +232,7 @@ impl Run {
     fn spawn(&mut self, partition: Partition, pause: Duration) {
         let pipeline = Arc::clone(&self.pipeline);
         let stream = self.stream.clone();
+        let run = Arc::clone(self.runs.entry(partition.id.clone()).or_default());
         let start = if self.first_listing.contains(&partition.id) {
             pipeline.settings.start.clone()
         } else {
@@ -241,7 +246,10 @@ impl Run {
                 }
             }
             let start_of_work = Instant::now();
-            let worked = work(&pipeline, stream, &partition, start, stop).await;
+            let worked = match still_owns(&pipeline, &stream, &partition, &run).await {
+                Ok(()) => work(&pipeline, stream, &partition, start, stop, &run).await,
+                Err(error) => Err(error),
+            };
             (partition, start_of_work, worked)
         });
     }
@@ -279,6 +287,32 @@ impl Run {
     }
 }
 
+/// Whether a partition that this process has worked on is still its own. To open its state would
+/// shut out the owner that a fleet's coordinator has given it to since, which nobody has told this
+/// process of: while it starts again it hears nothing.
+async fn still_owns(
+    pipeline: &Pipeline,
+    stream: &StreamIdentity,
+    partition: &Partition,
+    run: &AtomicU64,
+) -> Result<(), StreamError> {
+    let run = run.load(Ordering::Relaxed);
+    if run == 0 || pipeline.source.assignment().is_none() {
+        return Ok(());
+    }
+    let Some(state) = pipeline.state.view(&stream.name, &partition.id).await? else {
+        return Ok(());
+    };
+    let saved = Checkpoint::load(state.as_ref()).await?;
+    if saved.is_some_and(|saved| saved.run > run) {
+        return Err(StreamError::new(
+            ErrorKind::Lost,
+            "another process has opened the partition's state",
+        ));
+    }
+    Ok(())
+}
+
 /// Opens a partition at its last commit and works on it.
 async fn work(
     pipeline: &Pipeline,
@@ -286,6 +320,7 @@ async fn work(
     partition: &Partition,
     configured: Start,
     stop: watch::Receiver<Stop>,
+    run: &AtomicU64,
 ) -> Result<Rest, StreamError> {
     let state = pipeline.state.open(&stream.name, &partition.id).await?;
     let detector =
@@ -353,6 +388,7 @@ async fn work(
         }
     };
     checkpoint.run += 1;
+    run.store(checkpoint.run, Ordering::Relaxed);
     let reader = pipeline.source.open(&partition.id, &start).await?;
     let input = Input::new(
         pipeline.settings.order.is_per_second(),

@@ -764,3 +764,33 @@ async fn the_end_of_a_shard_is_not_told_while_some_of_it_is_not_settled() {
     daemon.close().await.expect("ends well");
     assert_eq!(world.json().len(), 105);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_starts_again_does_not_take_the_state_back_from_the_next_one() {
+    let all = readings(0..200);
+    let world = World::default();
+    let sink = OnCommand::new(&world);
+    let to = Arc::new(sink.clone());
+    let mut old = Daemon::start_to(&world, eager(), listing(&[(SHARD, &[])]), to).await;
+    old.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    sink.fail(usize::MAX);
+    old.give(&all[..100]).await;
+    while world.counters.totals().restarts == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Its sink is away, and the lease goes to a process whose sink is not.
+    let mut new = Daemon::start(&world, eager(), listing(&[(SHARD, &[])])).await;
+    new.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    new.give(&all[..100]).await;
+    assert_eq!(new.asked("processRecords").await, Asked::at(99));
+
+    // The old one's next start finds that, leaves the state alone and lets its daemon go on.
+    assert_eq!(old.asked("processRecords").await, Asked::none());
+    new.give(&all[100..]).await;
+    assert_eq!(new.asked("processRecords").await, Asked::at(199));
+    old.say(r#"{"action":"leaseLost"}"#).await;
+    assert_eq!(old.asked("leaseLost").await, Asked::none());
+    old.close().await.expect("a lost lease is no error");
+    new.close().await.expect("ends well");
+    assert_eq!(world.json().len(), 200);
+}
