@@ -17,9 +17,12 @@ pub(super) fn hour_folder(at_ms: i64) -> Path {
 /// The folders in which records behind a commit may stand whose first is of this hour now, and was
 /// of an earlier one when it was read before: a line of a file has the time at which it is read. The
 /// last folder is the first record's.
-pub(super) fn hour_folders(committed_ms: Option<i64>, first_ms: i64) -> Vec<Path> {
+/// Behind a commit before the first record they may be as old as they are looked for.
+pub(super) fn hour_folders(committed_ms: Option<i64>, first_ms: i64, run: u64) -> Vec<Path> {
     let earliest_ms = first_ms - MAX_LEFT_OVER_HOURS * HOUR_MS;
-    let mut at_ms = committed_ms.unwrap_or(first_ms).clamp(earliest_ms, first_ms);
+    // The partition's first owner has no earlier one.
+    let unknown_ms = if run > 1 { earliest_ms } else { first_ms };
+    let mut at_ms = committed_ms.unwrap_or(unknown_ms).clamp(earliest_ms, first_ms);
     let mut folders = Vec::new();
     while at_ms.div_euclid(HOUR_MS) < first_ms.div_euclid(HOUR_MS) {
         folders.push(hour_folder(at_ms));
@@ -88,14 +91,15 @@ mod tests {
     #[test]
     fn an_earlier_run_is_looked_for_from_the_commit_on() {
         let noon = 1_795_435_200_040;
-        let folders = |committed_ms| -> Vec<String> {
-            let folders = hour_folders(committed_ms, noon).into_iter();
+        let folders = |committed_ms, run| -> Vec<String> {
+            let folders = hour_folders(committed_ms, noon, run).into_iter();
             folders.map(|folder| folder.to_string()).collect()
         };
-        assert_eq!(folders(None), ["2026/11/23/12"]);
-        assert_eq!(folders(Some(noon - 1000)), ["2026/11/23/11", "2026/11/23/12"]);
-        assert_eq!(folders(Some(noon + HOUR_MS)), ["2026/11/23/12"]);
-        assert_eq!(folders(Some(0)).len(), 169);
+        assert_eq!(folders(None, 1), ["2026/11/23/12"]);
+        assert_eq!(folders(Some(noon - 1000), 2), ["2026/11/23/11", "2026/11/23/12"]);
+        assert_eq!(folders(Some(noon + HOUR_MS), 2), ["2026/11/23/12"]);
+        assert_eq!(folders(Some(0), 2).len(), 169);
+        assert_eq!(folders(None, 2).len(), 169);
     }
 
     #[test]
