@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use eddy_record::{DeadLetter, Position};
 use eddy_stream::{ArchiveStart, DeadLetterSink, StreamError};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -90,11 +90,13 @@ impl Delivery {
         });
         let rows = Part::Rows(Arc::new(step.rows));
         let payloads = Part::Payloads(Arc::new(step.payloads));
-        let pushed = join_all(self.queues.iter_mut().map(|queue| {
+        let step = self.last_step;
+        // One that has failed is not left waiting until another has room.
+        let pushed = try_join_all(self.queues.iter_mut().map(async |queue| {
             let part = if queue.keeps_payloads { &payloads } else { &rows };
-            queue.push(self.last_step, part)
+            if queue.push(step, part).await { Ok(()) } else { Err(()) }
         }));
-        if pushed.await.contains(&false) {
+        if pushed.await.is_err() {
             return Err(failed(&mut self.tasks).await);
         }
         while let Ok(report) = self.reports.try_recv() {
