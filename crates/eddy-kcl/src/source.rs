@@ -135,7 +135,14 @@ impl PartitionReader for LeaseReader {
                     return Err(StreamError::new(ErrorKind::Lost, "the lease was lost"));
                 }
                 Some(Message::ShutdownRequested) => {
-                    self.shared.ending.send_replace(Ending::Asked);
+                    // A daemon that is gone by now is so for good.
+                    self.shared.ending.send_if_modified(|ending| {
+                        let asked = *ending == Ending::No;
+                        if asked {
+                            *ending = Ending::Asked;
+                        }
+                        asked
+                    });
                     // The pipeline is told to stop, and drops this.
                     std::future::pending::<()>().await;
                 }
