@@ -8,6 +8,9 @@ const HOUR_MS: i64 = 3_600_000;
 /// How far back an earlier run is looked for: a week, one request an hour.
 const MAX_LEFT_OVER_HOURS: i64 = 7 * 24;
 
+/// A file's name has 255 bytes at most in most file systems. Owner, number and extension need 60.
+const MAX_STEM_BYTES: usize = 190;
+
 /// The folder of an hour, as Amazon Data Firehose names it: `2026/11/23/12`, in UTC.
 pub(super) fn hour_folder(at_ms: i64) -> Path {
     let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or_default();
@@ -43,10 +46,26 @@ pub(super) fn stem(from: &ArchiveStart) -> String {
         (None, Some(start_ms)) => format!("from{start_ms}"),
         (None, None) => "start".to_owned(),
     };
-    let stem =
-        format!("{}-{}-{}-{after}-", from.stream.name, from.stream.created_ms, from.partition);
+    let (stream, created_ms) = (&from.stream.name, from.stream.created_ms);
+    // The one partition of a file has the file's name.
+    let stem = match from.partition.as_str() {
+        partition if partition == stream => format!("{stream}-{created_ms}-{after}-"),
+        partition => format!("{stream}-{created_ms}-{partition}-{after}-"),
+    };
     // A file's path may be a stream's name.
-    PathPart::from(stem).as_ref().to_owned()
+    let stem = PathPart::from(stem);
+    let stem = stem.as_ref();
+    if stem.len() <= MAX_STEM_BYTES {
+        return stem.to_owned();
+    }
+    // FNV-1a of the whole tells what begins alike apart.
+    let hash = stem.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // What is encoded is ASCII, three bytes a character that is not plain.
+    let kept = &stem[..MAX_STEM_BYTES / 2];
+    let kept = kept.rfind('%').filter(|at| at + 3 > kept.len()).map_or(kept, |at| &kept[..at]);
+    format!("{kept}-{hash:016x}-")
 }
 
 /// One owner's n-th object behind a commit.
@@ -106,6 +125,23 @@ mod tests {
     fn a_stream_s_name_makes_no_folders() {
         let stem = stem(&start("/data/readings.csv", None));
         assert_eq!(stem, "%2Fdata%2Freadings.csv-5-p-start-");
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_file_systems_take() {
+        let mut file = start("/readings.csv", None);
+        file.partition = PartitionId::new("/readings.csv");
+        assert_eq!(stem(&file), "%2Freadings.csv-5-start-");
+        for n_folders in 50..60 {
+            let long =
+                |last: char| stem(&start(&format!("{}{last}", "/ä".repeat(n_folders)), Some(7)));
+            let one = long('a');
+            assert!(one.len() <= MAX_STEM_BYTES && one.is_ascii(), "{one}");
+            assert!(Path::parse(name(&one, u64::MAX, u64::MAX, "ndjson.gz")).is_ok(), "{one}");
+            assert_ne!(one, long('b'));
+            assert_eq!(one, long('a'));
+            assert!(is_left_over(&name(&one, 2, 0, "ndjson.gz"), &one, 3));
+        }
     }
 
     #[test]
