@@ -240,10 +240,10 @@ impl Run {
         };
         let mut stop = self.stop.clone();
         self.workers.spawn(async move {
-            if !pause.is_zero() {
-                if tokio::time::timeout(pause, told_to_stop(&mut stop)).await.is_ok() {
-                    return (partition, Instant::now(), Ok(Rest::Stopped));
-                }
+            if !pause.is_zero()
+                && tokio::time::timeout(pause, told_to_stop(&mut stop)).await.is_ok()
+            {
+                return (partition, Instant::now(), Ok(Rest::Stopped));
             }
             let start_of_work = Instant::now();
             let worked = match still_owns(&pipeline, &stream, &partition, &run).await {
