@@ -13,7 +13,7 @@ use crate::serve::{Status, on_signals, page};
 /// The arguments of `eddy run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The settings file, TOML; or an SQL application, or its definition in JSON
+    /// The settings file, TOML; or an SQL application, or its definition
     settings: PathBuf,
     #[cfg(feature = "sql")]
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(crate) struct RunArgs {
 /// The arguments of `eddy check`.
 #[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
-    /// The settings file, TOML; or an SQL application, or its definition in JSON
+    /// The settings file, TOML; or an SQL application, or its definition
     settings: PathBuf,
     /// SQL: print the graph of streams and pumps in Graphviz' language
     #[cfg(feature = "sql")]

@@ -9,7 +9,7 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::client::{ClientOptions, CredentialProvider};
 use object_store::{BackoffConfig, RetryConfig};
 
-use crate::credentials::KeptCredentials;
+use crate::credentials::{KeptCredentials, is_lasting};
 use crate::{ConnectionSettings, connect};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -45,7 +45,13 @@ pub async fn bucket(name: &str, settings: &ConnectionSettings) -> Result<AmazonS
     let provider = config.credentials_provider().ok_or_else(no_credentials)?;
     let keys = Keys(KeptCredentials::new(provider));
     // Whatever uses the bucket would only say that it is denied.
-    keys.0.get().await.map_err(|error| no_credentials().with_source(error))?;
+    keys.0.get().await.map_err(|error| {
+        if is_lasting(&error) {
+            return no_credentials().with_source(error);
+        }
+        StreamError::retry(format!("cannot get AWS credentials for the bucket {name} now"))
+            .with_source(error)
+    })?;
     // The store's client takes the TLS provider of the process. Another part may have set it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let options =
@@ -77,9 +83,13 @@ impl CredentialProvider for Keys {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let keys = self.0.get().await.map_err(|error| object_store::Error::Unauthenticated {
-            path: "the bucket".to_owned(),
-            source: error.into(),
+        let keys = self.0.get().await.map_err(|error| match is_lasting(&error) {
+            true => object_store::Error::Unauthenticated {
+                path: "the bucket".to_owned(),
+                source: error.into(),
+            },
+            // The service of credentials may be back in a while.
+            false => object_store::Error::Generic { store: "S3", source: error.into() },
         })?;
         Ok(Arc::new(AwsCredential {
             key_id: keys.access_key_id().to_owned(),

@@ -1,6 +1,7 @@
 //! A daemon on standard input and output, from its first message to its last.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use eddy_record::Position;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) session: Mutex<Session>,
     // What the pipeline has committed.
     pub(crate) committed: watch::Sender<Option<Position>>,
+    // Whether the pipeline's state says that the shard has ended.
+    pub(crate) finished: AtomicBool,
     pub(crate) ending: watch::Sender<Ending>,
 }
 
@@ -65,7 +68,12 @@ impl Connection {
                 Some(Message::Initialize(lease)) => {
                     session.begin(&lease);
                     let session = Mutex::new(session);
-                    let shared = Shared { session, committed: watch::Sender::new(None), ending };
+                    let shared = Shared {
+                        session,
+                        committed: watch::Sender::new(None),
+                        finished: AtomicBool::new(false),
+                        ending,
+                    };
                     return Ok(Some((Self { shared: Arc::new(shared) }, lease)));
                 }
                 Some(message) => {
@@ -97,6 +105,16 @@ impl Connection {
                 }
             }
             Err(error) => return Err(error),
+            Ok(())
+                if session.end() == Some(End::Shard)
+                    && !self.shared.finished.load(Ordering::Acquire) =>
+            {
+                // Its end would give up what is not settled, and start its children without it.
+                return Err(StreamError::fatal(
+                    "stopped before the shard was settled to its end; the rest is read again when \
+                     the daemon starts again",
+                ));
+            }
             Ok(()) => {
                 let committed = self.shared.committed.borrow().clone();
                 match session.last_checkpoint(committed.as_ref(), LAST_CHECKPOINT_WITHIN).await {

@@ -1,6 +1,7 @@
 //! The daemon's shard as a source.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::connection::{Connection, Ending, Shared};
 use crate::messages::{Lease, Message};
-use crate::session::Refusal;
+use crate::session::{End, Refusal};
 
 /// A wait without records ends with an empty batch, so that what is settled is committed in time.
 const IDLE: Duration = Duration::from_secs(1);
@@ -68,6 +69,10 @@ impl Source for KclSource {
         self.connection.shared.committed.send_replace(Some(position.clone()));
     }
 
+    fn finished(&self, _partition: &PartitionId) {
+        self.connection.shared.finished.store(true, Ordering::Release);
+    }
+
     async fn open(
         &self,
         _partition: &PartitionId,
@@ -99,6 +104,10 @@ impl PartitionReader for LeaseReader {
             let records = std::mem::take(&mut self.again);
             return Ok(Some(Batch { records, behind_ms, ..Batch::default() }));
         }
+        if session.end() == Some(End::Shard) {
+            // Said before the partition started again. It is answered when the lease knows the end.
+            return Ok(None);
+        }
         let committed = self.shared.committed.borrow().clone();
         session.let_go(committed.as_ref());
         match session.checkpoint_up_to(committed.as_ref(), CHECKPOINT_WITHIN).await {
@@ -126,7 +135,14 @@ impl PartitionReader for LeaseReader {
                     return Err(StreamError::new(ErrorKind::Lost, "the lease was lost"));
                 }
                 Some(Message::ShutdownRequested) => {
-                    self.shared.ending.send_replace(Ending::Asked);
+                    // A daemon that is gone by now is so for good.
+                    self.shared.ending.send_if_modified(|ending| {
+                        let asked = *ending == Ending::No;
+                        if asked {
+                            *ending = Ending::Asked;
+                        }
+                        asked
+                    });
                     // The pipeline is told to stop, and drops this.
                     std::future::pending::<()>().await;
                 }

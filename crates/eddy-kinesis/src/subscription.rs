@@ -24,6 +24,9 @@ use crate::unpack::unpack;
 
 /// The service sends an event at least every five seconds, with or without records.
 const SILENCE: Duration = Duration::from_secs(30);
+/// An event that takes longer than this to come has not waited here while earlier ones were worked on:
+/// it says what is so now.
+const WAITED: Duration = Duration::from_millis(20);
 /// How long a new consumer may take to become active.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -84,6 +87,8 @@ pub(crate) struct SubscriptionReader {
     session: Option<SubscribeToShardOutput>,
     // The service's time when the session began, and when that was by a clock that only runs.
     began: Option<(i64, Instant)>,
+    // The service's time when an event was last waited for: those that come behind it are not older.
+    now_ms: Option<i64>,
     ended: bool,
     retries: Retries,
     date: ServerDate,
@@ -109,6 +114,7 @@ impl SubscriptionReader {
             continuation: None,
             session: None,
             began: None,
+            now_ms: None,
             ended: false,
             retries,
             date: ServerDate::default(),
@@ -151,9 +157,11 @@ impl SubscriptionReader {
             self.date.pin_latest(&mut self.start);
             self.session = Some(opened.map_err(CallError::new)?);
             self.began = self.date.get().map(|date_ms| (date_ms, Instant::now()));
+            self.now_ms = self.began.map(|(date_ms, _)| date_ms);
             self.counters.add_reads(1);
         }
         let Some(session) = &mut self.session else { return Ok(None) };
+        let asked = Instant::now();
         let received = tokio::time::timeout(SILENCE, session.event_stream.recv()).await;
         let event = match received {
             Ok(Ok(event)) => event,
@@ -167,6 +175,11 @@ impl SubscriptionReader {
                 return Err(CallError::passing(message));
             }
         };
+        if asked.elapsed() >= WAITED {
+            self.now_ms = self.began.map(|(date_ms, at)| {
+                date_ms + i64::try_from(at.elapsed().as_millis()).unwrap_or(0)
+            });
+        }
         match event {
             Some(SubscribeToShardEventStream::SubscribeToShardEvent(event)) => Ok(Some(event)),
             Some(_) => Ok(None),
@@ -196,13 +209,8 @@ impl SubscriptionReader {
             event.continuation_sequence_number.is_empty() || (has_children && n_records == 0);
         self.continuation = Some(event.continuation_sequence_number);
         // Time does not pass in a closed shard: its children may have records from its end on.
-        if behind_ms == Some(0)
-            && !has_children
-            && !self.ended
-            && let Some((date_ms, at)) = self.began
-        {
-            let since_ms = i64::try_from(at.elapsed().as_millis()).unwrap_or(0);
-            batch.watermark_ms = Some(date_ms + since_ms - self.slack_ms);
+        if behind_ms == Some(0) && !has_children && !self.ended {
+            batch.watermark_ms = self.now_ms.map(|now_ms| now_ms - self.slack_ms);
         }
         batch
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use eddy_record::{DeadLetter, Position};
 use eddy_stream::{ArchiveStart, DeadLetterSink, StreamError};
-use futures::future::join_all;
+use futures::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -123,11 +123,13 @@ impl Delivery {
             self.queues.iter_mut().enumerate().filter(|(queue_idx, queue)| {
                 queue.keeps_payloads || routes.take(*queue_idx, stream)
             });
-        let pushed = join_all(wanted.map(|(_, queue)| {
+        let step = self.last_step;
+        // One that has failed is not left waiting until another has room.
+        let pushed = try_join_all(wanted.map(async |(_, queue)| {
             let part = if queue.keeps_payloads { &payloads } else { &rows };
-            queue.push(self.last_step, part)
+            if queue.push(step, part).await { Ok(()) } else { Err(()) }
         }));
-        if pushed.await.contains(&false) {
+        if pushed.await.is_err() {
             return Err(failed(&mut self.tasks).await);
         }
         while let Ok(report) = self.reports.try_recv() {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use eddy_record::{PartitionId, StreamIdentity};
 use eddy_stream::{ArchiveStart, Partition, PartitionState, Start, StreamError};
@@ -29,6 +30,7 @@ pub(crate) async fn work(
     partition: &Partition,
     configured: Start,
     stop: watch::Receiver<Stop>,
+    run: &AtomicU64,
 ) -> Result<Rest, StreamError> {
     let state = pipeline.state.open(&stream.name, &partition.id).await?;
     let mut engine = open_engine(pipeline, &stream)?;
@@ -95,6 +97,7 @@ pub(crate) async fn work(
         }
     };
     checkpoint.run += 1;
+    run.store(checkpoint.run, Ordering::Relaxed);
     let reader = pipeline.source.open(&partition.id, &start).await?;
     let input = Input::new(
         partition.id.clone(),

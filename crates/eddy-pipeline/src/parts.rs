@@ -80,6 +80,13 @@ pub(crate) async fn build_on(
             SinkSettings::File { path, format } => Arc::new(FileSink::open(path, row(*format))?),
             SinkSettings::Stdout { format } => Arc::new(StdoutSink::new(row(*format))),
             SinkSettings::Archive(archive) => {
+                if settings.pipeline.order.is_per_second() {
+                    tracing::warn!(
+                        url = archive.url,
+                        "order = \"score_per_second\" commits, and so ends an object of the archive, \
+                         as often as a quiet shard passes a second"
+                    );
+                }
                 let store = open_objects(&archive.url, &archive.connection).await?;
                 archives.push(Arc::new(ArchiveSink::open(store, archive).await?));
                 // Payloads are of no stream.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use eddy_record::{Decoder, PartitionId, Schema, StreamIdentity};
@@ -13,13 +14,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::checkpoint::Checkpoint;
 use crate::counters::Counters;
 use crate::engine::EngineSettings;
 use crate::merging::MERGED;
 use crate::opening::{work, work_merged};
 use crate::outputs::Outputs;
 use crate::settings::{OnLostState, PipelineSettings};
-use crate::worker::{Rest, Stop};
+use crate::worker::{Rest, Stop, told_to_stop};
 
 /// How often the partitions are listed again while all is well.
 const LIST_INTERVAL: Duration = Duration::from_secs(30);
@@ -56,7 +58,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Works until every partition has ended or a stop is asked for. When it returns without an
-    /// error, everything read is settled and committed.
+    /// error, everything read is settled and committed, but for a partition that was told to stop
+    /// while it waited to start again after an error: the next run reads that again.
     ///
     /// # Errors
     /// The settings do not fit together; the source, a sink or the state failed for good.
@@ -78,6 +81,7 @@ impl Pipeline {
             finished: HashSet::new(),
             resting: HashSet::new(),
             pauses: HashMap::new(),
+            runs: HashMap::new(),
         };
         let mut aborted = run.stop.clone();
         let result = tokio::select! {
@@ -164,6 +168,8 @@ struct Run {
     // Drained or told to stop, not at their end: their children do not start.
     resting: HashSet<PartitionId>,
     pauses: HashMap<PartitionId, Duration>,
+    // As which of its owners this process last opened a partition; 0 before the first time.
+    runs: HashMap<PartitionId, Arc<AtomicU64>>,
 }
 
 impl Run {
@@ -232,6 +238,7 @@ impl Run {
     fn spawn(&mut self, partition: Partition, pause: Duration) {
         let pipeline = Arc::clone(&self.pipeline);
         let stream = self.stream.clone();
+        let run = Arc::clone(self.runs.entry(partition.id.clone()).or_default());
         let start = if self.first_listing.contains(&partition.id) {
             pipeline.settings.start.clone()
         } else {
@@ -240,17 +247,18 @@ impl Run {
         let first_listing = self.first_listing.clone();
         let mut stop = self.stop.clone();
         self.workers.spawn(async move {
-            if !pause.is_zero() {
-                let stopped = stop.wait_for(|stop| *stop == Stop::Now);
-                if tokio::time::timeout(pause, stopped).await.is_ok() {
-                    return (partition, Instant::now(), Ok(Rest::Stopped));
-                }
+            if !pause.is_zero()
+                && tokio::time::timeout(pause, told_to_stop(&mut stop)).await.is_ok()
+            {
+                return (partition, Instant::now(), Ok(Rest::Stopped));
             }
             let start_of_work = Instant::now();
-            let worked = if pipeline.engine.merges() {
+            let worked = if let Err(error) = still_owns(&pipeline, &stream, &partition, &run).await {
+                Err(error)
+            } else if pipeline.engine.merges() {
                 work_merged(&pipeline, stream, &partition, first_listing, stop).await
             } else {
-                work(&pipeline, stream, &partition, start, stop).await
+                work(&pipeline, stream, &partition, start, stop, &run).await
             };
             (partition, start_of_work, worked)
         });
@@ -287,4 +295,30 @@ impl Run {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a partition that this process has worked on is still its own. To open its state would
+/// shut out the owner that a fleet's coordinator has given it to since, which nobody has told this
+/// process of: while it starts again it hears nothing.
+async fn still_owns(
+    pipeline: &Pipeline,
+    stream: &StreamIdentity,
+    partition: &Partition,
+    run: &AtomicU64,
+) -> Result<(), StreamError> {
+    let run = run.load(Ordering::Relaxed);
+    if run == 0 || pipeline.source.assignment().is_none() {
+        return Ok(());
+    }
+    let Some(state) = pipeline.state.view(&stream.name, &partition.id).await? else {
+        return Ok(());
+    };
+    let saved = Checkpoint::load(state.as_ref()).await?;
+    if saved.is_some_and(|saved| saved.run > run) {
+        return Err(StreamError::new(
+            ErrorKind::Lost,
+            "another process has opened the partition's state",
+        ));
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use eddy_record::PartitionId;
 use eddy_stream::{ErrorKind, PartitionState, StateChange, StateStore, StateView, StreamError};
 use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{Error, ObjectStore, PutMode};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode};
 use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
 use slatedb::{CloseReason, Db, DbIterator, DbReader, DbReaderMode, WriteBatch};
 
@@ -60,14 +60,27 @@ impl SlateStateStore {
     ) -> Result<Self, StreamError> {
         let objects = open_objects(url, connection).await?;
         check_conditional_writes(url, objects.as_ref()).await?;
+        check_reading(url, objects.as_ref()).await?;
         Ok(Self { objects })
     }
+}
+
+/// What conditional writes are tried with.
+const TRIED_AT_THE_START: &str = "_conditional-writes";
+
+/// Sees whether the store can be listed and read, as every state is when it is opened.
+async fn check_reading(url: &str, objects: &dyn ObjectStore) -> Result<(), StreamError> {
+    let path = Path::from(TRIED_AT_THE_START);
+    let listed = objects.list(Some(&path)).try_next().await;
+    listed.map_err(|error| unusable(url, error))?;
+    objects.get(&path).await.map_err(|error| unusable(url, error))?;
+    Ok(())
 }
 
 /// Sees whether the store refuses to write over what must not be there: one that ignores the
 /// condition would let two owners of a partition commit.
 async fn check_conditional_writes(url: &str, objects: &dyn ObjectStore) -> Result<(), StreamError> {
-    let path = Path::from("_conditional-writes");
+    let path = Path::from(TRIED_AT_THE_START);
     let create = || objects.put_opts(&path, "created only once".into(), PutMode::Create.into());
     for _ in 0..2 {
         match create().await {
@@ -85,23 +98,29 @@ async fn check_conditional_writes(url: &str, objects: &dyn ObjectStore) -> Resul
 
 fn unusable(url: &str, error: Error) -> StreamError {
     let said = error.to_string();
+    // Of a listing the store tells no kind, only the text.
+    let denied = ["403 Forbidden", "401 Unauthorized"].iter().any(|code| said.contains(code));
     let error = match &error {
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            StreamError::fatal(format!(
-                "the state {url} is denied: check the credentials, and that they allow \
-                 s3:ListBucket on the bucket and s3:GetObject, s3:PutObject and s3:DeleteObject in it"
-            ))
-        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => denied_state(url),
+        _ if denied => denied_state(url),
         Error::NotFound { .. } => StreamError::fatal(format!(
             "there is no bucket for the state {url} in this region: create it, or correct url, \
              connection.region or connection.endpoint_url"
         )),
-        _ => StreamError::fatal(format!(
-            "cannot write to the state {url}: is the store away, or are connection.region or \
+        // A fleet's process waits a while for it.
+        _ => StreamError::retry(format!(
+            "cannot use the state {url}: is the store away, or are connection.region or \
              connection.endpoint_url wrong?"
         )),
     };
     error.with_source(said)
+}
+
+fn denied_state(url: &str) -> StreamError {
+    StreamError::fatal(format!(
+        "the state {url} is denied: check the credentials, and that they allow s3:ListBucket on the \
+         bucket and s3:GetObject, s3:PutObject and s3:DeleteObject in it"
+    ))
 }
 
 #[async_trait]
@@ -155,6 +174,7 @@ impl StateStore for SlateStateStore {
                 .build()
                 .await
                 .map_err(|error| failed("read", error))?;
+            let reader = Arc::new(reader);
             Ok(Some(Box::new(SlateView { reader }) as Box<dyn StateView>))
         })
         .await
@@ -167,7 +187,20 @@ fn path(stream_name: &str, partition: &PartitionId) -> Path {
 }
 
 struct SlateView {
-    reader: DbReader,
+    reader: Arc<DbReader>,
+}
+
+impl Drop for SlateView {
+    /// A reader that is only dropped goes on following its database.
+    fn drop(&mut self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let reader = Arc::clone(&self.reader);
+        runtime.spawn(async move {
+            if let Err(error) = reader.close().await {
+                tracing::debug!(%error, "cannot close the reader of a state");
+            }
+        });
+    }
 }
 
 #[async_trait]
@@ -391,6 +424,40 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Fatal);
             assert!(error.to_string().contains("ignores conditional writes"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_store_that_denies_is_told_from_one_that_is_away() {
+        let said = |said: &str| Error::Generic { store: "S3", source: said.into() };
+        for (error, kind, word) in [
+            (said("status 403 Forbidden: AccessDenied"), ErrorKind::Fatal, "s3:ListBucket"),
+            (said("connection refused"), ErrorKind::Retry, "is the store away"),
+        ] {
+            let error = unusable("s3://b", error);
+            assert_eq!(error.kind(), kind);
+            assert!(error.to_string().contains(word), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_looked_leaves_nothing_at_work() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let partition = PartitionId::new("shardId-000000000000");
+        let store = SlateStateStore::in_folder(folder.path()).expect("opens");
+        let state = store.open("s", &partition).await.expect("opens");
+        state.commit(vec![set("position", "7")]).await.expect("commits");
+        let n_tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = n_tasks();
+        for _ in 0..10 {
+            let view = store.view("s", &partition).await.expect("reads").expect("is there");
+            assert_eq!(view.get(b"position").await.expect("reads"), Some("7".into()));
+        }
+        let all_gone = async {
+            while n_tasks() > before {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all_gone).await.expect("readers stop");
     }
 
     #[tokio::test]

@@ -110,11 +110,18 @@ impl Settings {
     fn shared_archive(&self) -> Option<String> {
         let mut urls = HashSet::new();
         self.sinks.iter().find_map(|sink| match &sink.sink {
-            SinkSettings::Archive(archive) if !urls.insert(archive.url.trim_end_matches('/')) => {
-                Some(format!(
-                    "two archive sinks have the url {}: each needs one of its own",
-                    archive.url
-                ))
+            SinkSettings::Archive(archive) => {
+                let url = archive.url.trim_end_matches('/');
+                let place = match bucket_of(url) {
+                    Some(_) => PathBuf::from(url),
+                    None => resolved(Path::new(url)),
+                };
+                (!urls.insert(place)).then(|| {
+                    format!(
+                        "two archive sinks have the url {}: each needs one of its own",
+                        archive.url
+                    )
+                })
             }
             _ => None,
         })
@@ -205,5 +212,26 @@ fn resolved(path: &Path) -> PathBuf {
         (Ok(whole), ..) => whole,
         (_, Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_archives_at_one_place_are_refused_however_it_is_written() {
+        let problem = |one: &str, other: &str| {
+            let sink = |url: &str| format!("[[sinks]]\ntype = \"archive\"\nurl = \"{url}\"\n");
+            let text = format!("[source]\ntype = \"stdin\"\n{}{}", sink(one), sink(other));
+            Settings::parse(&text, "settings.toml").err().map(|error| error.to_string())
+        };
+        for (one, other) in [("out", "./out"), ("out/", "out"), ("s3://b/a", "s3://b/a/")] {
+            let problem = problem(one, other).expect("refused");
+            assert!(problem.contains("two archive sinks"), "{problem}");
+        }
+        for (one, other) in [("out", "out2"), ("s3://b/a", "s3://b/b")] {
+            assert_eq!(problem(one, other), None);
+        }
     }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use eddy_record::{PartitionId, Position, ScoredRecord};
 use eddy_stream::{Batch, PartitionState, Source, StreamError};
-use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -60,6 +59,13 @@ pub(crate) enum Inflow {
     Merged(Box<Merging>),
 }
 
+/// Returns when told to stop; never where nobody is left who could tell.
+pub(crate) async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
+    if stop.wait_for(|stop| *stop == Stop::Now).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 /// A partition being worked on.
 pub(crate) struct Worker {
     pub(crate) partition: PartitionId,
@@ -100,7 +106,10 @@ impl Worker {
         let mut quiet_reads = 0;
         let rest = loop {
             let draining = *self.stop.borrow() == Stop::Drained;
-            let Some(batch) = self.next_batch().await? else { break self.at_rest() };
+            let batch = match self.next_batch().await? {
+                Ok(batch) => batch,
+                Err(rest) => break rest,
+            };
             let quiet = is_quiet(&batch);
             let ready = self.take(batch).await?;
             self.process(ready).await?;
@@ -128,6 +137,9 @@ impl Worker {
             self.checkpoint.finished = rest == Rest::Finished && !self.may_grow;
             self.commit().await?;
         }
+        if self.checkpoint.finished {
+            self.source.finished(&self.partition);
+        }
         Ok(rest)
     }
 
@@ -146,26 +158,29 @@ impl Worker {
         Ok(())
     }
 
-    /// The next batch; `None` at the partition's end or when asked to stop. Meanwhile sinks answer and
-    /// commits become due.
-    async fn next_batch(&mut self) -> Result<Option<Read>, StreamError> {
+    /// The next batch, or how the partition comes to rest. Meanwhile sinks answer and commits become
+    /// due.
+    async fn next_batch(&mut self) -> Result<Result<Read, Rest>, StreamError> {
         if let Inflow::Single { reader: reader @ Reading::InStep(_), .. } = &mut self.inflow {
             // Its conversation is not broken off for an answer or a commit: it returns in time.
             self.delivery.wait_for_sinks().await?;
             let batch = tokio::select! {
                 biased;
-                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
+                () = told_to_stop(&mut self.stop) => return Ok(Err(Rest::Stopped)),
                 batch = reader.next() => batch?,
             };
-            return Ok(batch.map(|batch| (self.partition.clone(), Some(batch))));
+            let batch = batch.map(|batch| (self.partition.clone(), Some(batch)));
+            return Ok(batch.ok_or(Rest::Finished));
         }
         let commit_interval = Duration::from_millis(self.settings.commit_interval_ms);
         loop {
             let merges = matches!(self.inflow, Inflow::Merged(_));
             tokio::select! {
                 biased;
-                () = self.stop.wait_for(|stop| *stop == Stop::Now).map(drop) => return Ok(None),
-                batch = next_of(&mut self.inflow, &self.partition) => return batch,
+                () = told_to_stop(&mut self.stop) => return Ok(Err(Rest::Stopped)),
+                batch = next_of(&mut self.inflow, &self.partition) => {
+                    return Ok(batch?.ok_or(Rest::Finished));
+                }
                 answer = self.delivery.answer(), if self.delivery.is_waiting() => {
                     self.delivery.settle(answer?).await?;
                 }
@@ -175,10 +190,6 @@ impl Worker {
                 () = tokio::time::sleep(HOLDER_INTERVAL), if merges => self.note_holder(),
             }
         }
-    }
-
-    fn at_rest(&self) -> Rest {
-        if *self.stop.borrow() == Stop::Now { Rest::Stopped } else { Rest::Finished }
     }
 
     /// Gives a batch's records their ROWTIME and returns those that need not wait.

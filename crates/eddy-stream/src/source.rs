@@ -91,6 +91,11 @@ pub trait Source: Send + Sync {
         let _ = (partition, position);
     }
 
+    /// Takes note that the partition has ended and that its state says so: children may start.
+    fn finished(&self, partition: &PartitionId) {
+        let _ = partition;
+    }
+
     /// Opens a partition at `start`.
     ///
     /// # Errors

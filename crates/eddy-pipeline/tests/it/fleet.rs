@@ -2,13 +2,13 @@
 //! rows are those of one process that reads everything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use eddy_kcl::{Connection, KclSource};
-use eddy_pipeline::{OnLostState, PipelineSettings, Stop, fleet};
+use eddy_pipeline::{OnLostState, Order, PipelineSettings, Stop, fleet};
 use eddy_record::{PartitionId, Position, RawRecord, ScoredRecord};
 use eddy_stream::{MemorySource, Rejected, Sink, StateStore as _, StreamError};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ struct Daemon {
     to: DuplexStream,
     from: Lines<BufReader<DuplexStream>>,
     process: JoinHandle<Result<(), StreamError>>,
-    _stop: watch::Sender<Stop>,
+    stop: watch::Sender<Stop>,
 }
 
 impl Daemon {
@@ -81,7 +81,7 @@ impl Daemon {
             let pipeline = world.pipeline_to(Arc::new(source), sink, settings);
             fleet::work(pipeline, &connection, stop).await
         });
-        Self { to, from: BufReader::new(from).lines(), process, _stop: tell }
+        Self { to, from: BufReader::new(from).lines(), process, stop: tell }
     }
 
     async fn say(&mut self, line: &str) {
@@ -674,4 +674,123 @@ async fn an_owner_whose_state_was_taken_over_writes_nothing_and_waits_for_the_le
         }
         assert_eq!(world.json().len(), 200);
     }
+}
+
+/// Fails as many writes as it is told to.
+#[derive(Clone)]
+struct OnCommand {
+    to: Arc<dyn Sink>,
+    failures: Arc<AtomicUsize>,
+}
+
+impl OnCommand {
+    fn new(world: &World) -> Self {
+        Self { to: Arc::clone(&world.rows) as Arc<dyn Sink>, failures: Arc::default() }
+    }
+
+    fn fail(&self, times: usize) {
+        self.failures.store(times, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Sink for OnCommand {
+    fn name(&self) -> &str {
+        "on_command"
+    }
+
+    async fn write(&self, rows: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
+        let left = self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Err(StreamError::retry("on command")),
+            Err(_) => self.to.write(rows).await,
+        }
+    }
+}
+
+/// The last second waits for the shard's end.
+fn per_second() -> PipelineSettings {
+    PipelineSettings { order: Order::ScorePerSecond, ..eager() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_fails_at_the_end_of_a_shard_does_not_cost_the_lease_its_end() {
+    let all = readings(0..105);
+    let world = World::default();
+    let sink = OnCommand::new(&world);
+    let to = Arc::new(sink.clone());
+    let mut daemon = Daemon::start_to(&world, per_second(), listing(&[(SHARD, &[])]), to).await;
+    daemon.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    daemon.give(&all).await;
+    assert_eq!(daemon.asked("processRecords").await, Asked::at(99));
+    sink.fail(1);
+    daemon.say(r#"{"action":"shardEnded"}"#).await;
+    assert_eq!(daemon.asked("shardEnded").await, Asked(vec![None]));
+    daemon.close().await.expect("ends well");
+    assert_eq!(world.json().len(), 105);
+    assert_eq!(world.counters.totals().restarts, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_shard_is_not_told_while_some_of_it_is_not_settled() {
+    let all = readings(0..105);
+    let world = World::default();
+    let sink = OnCommand::new(&world);
+    let to = Arc::new(sink.clone());
+    let mut daemon = Daemon::start_to(&world, per_second(), listing(&[(SHARD, &[])]), to).await;
+    daemon.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    daemon.give(&all).await;
+    assert_eq!(daemon.asked("processRecords").await, Asked::at(99));
+    sink.fail(usize::MAX);
+    daemon.say(r#"{"action":"shardEnded"}"#).await;
+    // Told to stop while it waits to start again.
+    while world.counters.totals().restarts == 0 {
+        tokio::task::yield_now().await;
+    }
+    daemon.stop.send_replace(Stop::Now);
+    assert_eq!(daemon.hear().await, None, "no checkpoint, no status");
+    let error = daemon.process.await.expect("no panic").expect_err("not settled");
+    assert!(error.to_string().contains("before the shard was settled"), "{error}");
+
+    // The daemon gives it again, and the children get what they need.
+    let mut daemon = Daemon::start(&world, per_second(), listing(&[(SHARD, &[])])).await;
+    daemon.initialize(SHARD, "99", 0).await;
+    daemon.give(&all[100..]).await;
+    assert_eq!(daemon.asked("processRecords").await, Asked::none());
+    daemon.say(r#"{"action":"shardEnded"}"#).await;
+    assert_eq!(daemon.asked("shardEnded").await, Asked(vec![None]));
+    daemon.close().await.expect("ends well");
+    assert_eq!(world.json().len(), 105);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_starts_again_does_not_take_the_state_back_from_the_next_one() {
+    let all = readings(0..200);
+    let world = World::default();
+    let sink = OnCommand::new(&world);
+    let to = Arc::new(sink.clone());
+    let mut old = Daemon::start_to(&world, eager(), listing(&[(SHARD, &[])]), to).await;
+    old.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    sink.fail(usize::MAX);
+    old.give(&all[..100]).await;
+    while world.counters.totals().restarts == 0 {
+        tokio::task::yield_now().await;
+    }
+    // Its sink is away, and the lease goes to a process whose sink is not.
+    let mut new = Daemon::start(&world, eager(), listing(&[(SHARD, &[])])).await;
+    new.initialize(SHARD, "TRIM_HORIZON", 0).await;
+    new.give(&all[..100]).await;
+    assert_eq!(new.asked("processRecords").await, Asked::at(99));
+
+    // The old one's next start finds that, leaves the state alone and lets its daemon go on.
+    assert_eq!(old.asked("processRecords").await, Asked::none());
+    new.give(&all[100..]).await;
+    assert_eq!(new.asked("processRecords").await, Asked::at(199));
+    old.say(r#"{"action":"leaseLost"}"#).await;
+    assert_eq!(old.asked("leaseLost").await, Asked::none());
+    old.close().await.expect("a lost lease is no error");
+    new.close().await.expect("ends well");
+    assert_eq!(world.json().len(), 200);
 }

@@ -77,7 +77,7 @@ impl Archive for ArchiveSink {
             first_ms: None,
             ordinal: 0,
             filling: None,
-            left_overs: true,
+            left_overs: Some((name::stem(from), from.after_ms)),
         })
     }
 }
@@ -90,8 +90,10 @@ struct OpenArchive {
     first_ms: Option<i64>,
     ordinal: u64,
     filling: Option<Encoder>,
-    // Whether earlier owners may have written behind this commit.
-    left_overs: bool,
+    // What earlier owners may have written behind the commit that this one starts at: the stem of
+    // its names, and the commit's time. Looked for before the first object is written, which may be
+    // behind a later commit.
+    left_overs: Option<(String, Option<i64>)>,
 }
 
 #[async_trait]
@@ -123,7 +125,6 @@ impl PartitionArchive for OpenArchive {
             self.from.after = committed.cloned();
             self.first_ms = None;
             self.ordinal = 0;
-            self.left_overs = false;
         }
         Ok(())
     }
@@ -137,8 +138,8 @@ impl OpenArchive {
         };
         let stem = name::stem(&self.from);
         let shared = &self.shared;
-        if std::mem::take(&mut self.left_overs) {
-            for folder in &name::hour_folders(self.from.after_ms, first_ms) {
+        if let Some((stem, after_ms)) = self.left_overs.take() {
+            for folder in &name::hour_folders(after_ms, first_ms, self.from.run) {
                 shared.patiently("delete", || shared.clear(folder, &stem, self.from.run)).await?;
             }
         }
@@ -209,7 +210,12 @@ impl Shared {
                 || says(&["403 Forbidden", "401 Unauthorized"]);
         // The last two are what S3 answers to a request for a bucket of another region.
         let missing = matches!(error, Error::NotFound { .. })
-            || says(&["NoSuchBucket", "redirect", "AuthorizationHeaderMalformed"]);
+            || says(&[
+                "NoSuchBucket",
+                "PermanentRedirect",
+                "Received redirect",
+                "AuthorizationHeaderMalformed",
+            ]);
         let error = if denied {
             StreamError::fatal(format!(
                 "the archive {url} denies to {doing} objects: check the credentials, and that they \

@@ -3,6 +3,8 @@
 use eddy_record::{Schema, SqlType};
 use serde_json::Value;
 
+/// Types of fields that take no text, whatever it says: texts may be numbers, points or binary.
+const NOT_TEXT: &[&str] = &["object", "nested", "flattened", "flat_object", "alias"];
 /// Types of fields that hold no plain value.
 const NOT_SCALAR: &[&str] = &[
     "object",
@@ -36,6 +38,13 @@ const NUMERIC: &[&str] = &[
     "boolean",
 ];
 
+/// Whether a service that denies a signed request says that it does not know who asks. Other words
+/// deny to look, and to write may be allowed.
+pub(super) fn names_credentials(answer: &str) -> bool {
+    let answer = answer.to_lowercase();
+    ["signature", "security token", "credential should be"].iter().any(|it| answer.contains(it))
+}
+
 /// The first column that the mapping of an index refuses whatever its value, with the reason.
 /// Columns of which only some values are refused are left to the rows.
 pub(super) fn conflict(mappings: &Value, schema: &Schema) -> Option<String> {
@@ -55,6 +64,7 @@ pub(super) fn conflict(mappings: &Value, schema: &Schema) -> Option<String> {
             SqlType::Boolean => {
                 kind == "boolean" || !NOT_SCALAR.contains(&kind) && !NUMERIC.contains(&kind)
             }
+            SqlType::Varchar { .. } => !NOT_TEXT.contains(&kind),
             SqlType::Timestamp => !NOT_SCALAR.contains(&kind) && !NUMERIC.contains(&kind),
             _ => !NOT_SCALAR.contains(&kind),
         };
@@ -71,6 +81,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_words_about_signature_or_token_are_about_the_credentials() {
+        for (answer, expected) in [
+            ("The security token included in the request is invalid.", true),
+            ("Signature expired: 20261128T000000Z is now earlier than 20261128T001000Z", true),
+            ("Credential should be scoped to a valid region.", true),
+            ("User: arn:aws:iam::1:role/r is not authorized to perform: es:ESHttpGet", false),
+            ("no permissions for [indices:admin/mappings/get] and User [name=writer]", false),
+            ("<html>403 Forbidden</html>", false),
+        ] {
+            assert_eq!(names_credentials(answer), expected, "{answer}");
+        }
+    }
+
+    #[test]
     fn only_what_refuses_every_value_is_a_conflict() {
         let column =
             |sql_type| Column { name: "c".to_owned(), sql_type, mapping: None, nullable: true };
@@ -81,6 +105,9 @@ mod tests {
             (text, json!({"type": "long"}), false),
             (SqlType::Integer, json!({"type": "byte"}), false),
             (text, json!({"properties": {"x": {"type": "long"}}}), true),
+            (text, json!({"type": "boolean"}), false),
+            (text, json!({"type": "geo_point"}), false),
+            (text, json!({"type": "alias", "path": "x"}), true),
             (SqlType::Double, json!({"type": "boolean"}), true),
             (SqlType::Double, json!({"type": "double"}), false),
             (SqlType::Timestamp, json!({"type": "date"}), false),

@@ -89,16 +89,16 @@ impl OpenSearchSink {
             };
         let text = String::from_utf8_lossy(&body);
         let signed = matches!(self.settings.auth, Auth::Aws { .. });
-        if status == 401 || status == 403 && signed && !text.contains("not authorized") {
+        if status == 401 || status == 403 && signed && check::names_credentials(&text) {
             return Err(StreamError::fatal(format!(
                 "{url} does not accept the credentials: check auth and what its variables hold"
             ))
             .with_source(format!("{status}: {}", answer::reason_of(&body))));
         }
         let indices: Value = serde_json::from_slice(&body).unwrap_or_default();
-        // An alias answers with the indices behind it.
-        let found = indices.as_object().filter(|_| status == 200).into_iter().flatten();
-        for (name, mapping) in found {
+        // An alias answers with all indices behind it, and does not say which of them is written to.
+        let found = indices.as_object().filter(|found| status == 200 && found.len() == 1);
+        for (name, mapping) in found.into_iter().flatten() {
             if let Some(conflict) = check::conflict(&mapping["mappings"], schema) {
                 return Err(StreamError::fatal(format!(
                     "the index {name} of {url} would refuse rows: {conflict}. Write to \

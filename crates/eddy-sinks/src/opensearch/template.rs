@@ -11,11 +11,12 @@ const PRIORITY: u32 = 200;
 /// than 32 766 bytes, and a character takes up to four.
 const MAX_KEYWORD_CHARS: u32 = 8191;
 
-/// The names of the indices that the settings make.
+/// The names of the indices that the settings make: every rotation goes on with the year. Those of
+/// a neighbour, such as `scores-raw` beside `scores`, are not among them.
 fn pattern(settings: &OpenSearchSettings) -> String {
     match settings.rotation {
         Rotation::NoRotation => settings.index.clone(),
-        _ => format!("{}-*", settings.index),
+        _ => format!("{}-2*", settings.index),
     }
 }
 

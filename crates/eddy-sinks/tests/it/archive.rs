@@ -108,6 +108,24 @@ async fn a_replay_that_cuts_differently_leaves_nothing_of_the_run_before() {
 }
 
 #[tokio::test]
+async fn what_an_earlier_owner_left_goes_although_commits_come_before_the_first_object() {
+    let store = Arc::new(InMemory::new());
+    let sink = sink(&store, |settings| settings.max_object_bytes = 1).await;
+    let rows = rows(20);
+    let mut died = sink.open(&start(Some(9), 1));
+    died.write(Archived::Rows(&rows[10..])).await.expect("taken");
+    drop(died);
+    // Of the records up to 14 no row is left to archive this time.
+    let mut replay = sink.open(&start(Some(9), 2));
+    replay.flush(Some(&Position::new(14.into()))).await.expect("nothing to write");
+    replay.write(Archived::Rows(&rows[15..])).await.expect("taken");
+    replay.flush(Some(&Position::new(19.into()))).await.expect("written");
+    let objects = objects(&store).await;
+    let names: Vec<&String> = objects.keys().collect();
+    assert_eq!(names, ["2026/11/23/12/s-1-p-14-2-0.ndjson.gz"]);
+}
+
+#[tokio::test]
 async fn an_owner_that_has_lost_the_partition_destroys_nothing() {
     let store = Arc::new(InMemory::new());
     let sink = sink(&store, |_| {}).await;

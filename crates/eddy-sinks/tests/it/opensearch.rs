@@ -169,7 +169,7 @@ async fn a_template_maps_each_column_of_a_row_and_no_other() {
     let installed = double.installed();
     assert_eq!(installed.keys().collect::<Vec<_>>(), ["/_index_template/eddy-anomalies"]);
     let template = &installed["/_index_template/eddy-anomalies"].0;
-    assert_eq!(template["index_patterns"], serde_json::json!(["anomalies-*"]));
+    assert_eq!(template["index_patterns"], serde_json::json!(["anomalies-2*"]));
     let mappings = &template["template"]["mappings"];
     assert_eq!(mappings["dynamic"], false);
     let kinds = ["iotName", "iotValue", "ANOMALY_SCORE", "created"]
@@ -194,7 +194,7 @@ async fn a_policy_deletes_old_indices_and_is_replaced_only_by_another() {
         let age = &body["policy"]["states"][0]["transitions"][0]["conditions"]["min_index_age"];
         assert_eq!((age, *n), (&serde_json::json!(format!("{days}d")), n_puts));
         let patterns = &body["policy"]["ism_template"][0]["index_patterns"];
-        assert_eq!(*patterns, serde_json::json!(["anomalies-*"]));
+        assert_eq!(*patterns, serde_json::json!(["anomalies-2*"]));
     }
     let double = BulkDouble::elasticsearch();
     sink_to(&double, policy(30)).await.install(schema).await.expect("installed");
