@@ -36,13 +36,16 @@ impl Rowtime {
             return Ok(Self::Column(column_idx));
         }
         let name = argument.to_owned();
+        let text = SqlType::Varchar { max_chars: 64 };
         if let Some(column_idx) = decoded.columns.iter().position(|it| it.name == name) {
+            // Later records may have another kind of time than the first.
+            decoded.columns[column_idx].sql_type = text;
             return Ok(Self::Field { name, column_idx });
         }
         let column_idx = decoded.columns.len();
         decoded.columns.push(Column {
             name: name.clone(),
-            sql_type: SqlType::Varchar { max_chars: 64 },
+            sql_type: text,
             mapping: None,
             nullable: true,
         });
@@ -116,11 +119,12 @@ mod tests {
         let found = eddy_record::discover([b"1795000000000,20.5\n1795000001000,21".as_slice()]);
         let mut decoded = found.expect("it is CSV").schema;
         let name = decoded.columns[0].name.clone();
-        let before = decoded.clone();
+        let mut expected = decoded.clone();
+        expected.columns[0].sql_type = SqlType::Varchar { max_chars: 64 };
         let mut schema = decoded.clone();
         schema.columns.remove(0);
         let rowtime = Rowtime::new(&name, &schema, &mut decoded).expect("it is a field");
-        assert_eq!(decoded, before);
+        assert_eq!(decoded, expected);
         let mut record = Record { values: [Value::Integer(5), Value::Double(20.5)].into() };
         assert_eq!(rowtime.of(&mut record, 0), Ok(5));
         assert_eq!(record.values.as_ref(), [Value::Double(20.5)]);

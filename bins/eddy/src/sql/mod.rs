@@ -12,16 +12,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use eddy_pipeline::{ApplicationArgs, Settings, is_service};
+use eddy_pipeline::{ApplicationArgs, Settings, Stop, is_service};
 use eddy_record::{Decoder, Record};
 use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime};
 
 use lines::LineReader;
 use load::Loaded;
 
+use crate::serve::on_signals;
+
 /// Rows that are pushed together at most.
 const MAX_BATCH_ROWS: usize = 8192;
-/// How often time passes without a line.
+/// How often time passes without a line, and how soon a signal is seen.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The arguments of an SQL application.
@@ -108,7 +110,7 @@ pub(crate) fn as_pipeline(path: &Path, args: &SqlArgs) -> Result<Option<Settings
     Ok(Some(settings))
 }
 
-/// Runs an application over its source to the end.
+/// Runs an application over its source to the end, or to Ctrl-C: then open windows leave as they are.
 pub(crate) fn run(path: &Path, args: &SqlArgs) -> Result<()> {
     match filter(path, args) {
         // Whoever reads the rows has seen enough.
@@ -159,14 +161,24 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
         errors,
         text: Vec::new(),
     };
-    running.run(&mut lines)?;
-    lines.finish()?;
+    // Signals come by a runtime of their own: the rest here waits for lines.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let stop = runtime.block_on(async { on_signals() })?;
+    let has_ended = running.run(&mut lines, &|| *stop.borrow() != Stop::No)?;
+    if has_ended {
+        lines.finish()?;
+    }
     let counters = running.application.counters();
     if counters.shifted_columns > 0 {
         let n_forests = counters.shifted_columns;
         eprintln!(
             "eddy: {n_forests} forests subtract a column's first value, which is beyond 2^24: points are f32"
         );
+    }
+    if counters.forgotten_models > 0 {
+        let n_models = counters.forgotten_models;
+        eprintln!("eddy: {n_models} models of a forest's PARTITION BY were forgotten for others");
     }
     if counters.unscored > 0 {
         let n_rows = counters.unscored;
@@ -195,10 +207,13 @@ struct Running {
 }
 
 impl Running {
-    fn run(&mut self, lines: &mut LineReader) -> Result<()> {
-        loop {
-            let wait = if self.rowtime.passes_alone() { TICK } else { Duration::from_secs(3600) };
-            match lines.next(wait) {
+    /// Runs until the source has ended, and says so, or until it shall stop; open windows leave.
+    fn run(&mut self, lines: &mut LineReader, stops: &dyn Fn() -> bool) -> Result<bool> {
+        let has_ended = loop {
+            if stops() {
+                break false;
+            }
+            match lines.next(TICK) {
                 Ok(block) => {
                     let block = block?;
                     for line in block.lines() {
@@ -220,13 +235,14 @@ impl Running {
                         self.flush()?;
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break true,
             }
-        }
+        };
         self.push()?;
         let emission = self.application.finish()?;
         self.write(&emission)?;
-        self.flush()
+        self.flush()?;
+        Ok(has_ended)
     }
 
     fn line(&mut self, line: &[u8]) -> Result<()> {

@@ -105,3 +105,45 @@ fn check_says_what_is_wrong_where_and_prints_the_graph() {
     let refused = complaint(&["check", &wrong], "");
     assert!(refused.contains("line 3, column 26: function MEDIAN: not known"), "{refused}");
 }
+
+#[test]
+fn a_time_beyond_the_calendar_is_an_error_of_its_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = file(folder.path(), "app.sql", TEXT);
+    let args = [&["run", app.as_str()], &FILTER[..]].concat();
+    let poison = format!("{{\"at\":{},\"iotName\":\"c\",\"iotValue\":9}}\n", i64::MAX);
+    let (first, rest) = INPUT.split_once('\n').expect("lines");
+    assert_eq!(stdout(&args, &format!("{first}\n{poison}{rest}")), stdout(&args, INPUT));
+}
+
+#[test]
+fn reference_data_may_be_larger_than_a_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = r#"CREATE STREAM "OUT" (n VARCHAR(16));
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM t."place" FROM "SOURCE_SQL_STREAM_001" s
+        JOIN "PLACES" t ON s."iotName" = t."name""#;
+    let app = file(folder.path(), "app.sql", text);
+    let rows = |idx: usize| format!("{{\"name\":\"n{idx}\",\"place\":\"p{idx}\"}}\n");
+    let mut table: String = (0..20_000).map(rows).collect();
+    assert!(table.len() > 512 << 10);
+    table.push_str("{\"name\":\"a\",\"place\":\"attic\"}\n");
+    let table = file(folder.path(), "places.ndjson", &table);
+    let reference = format!("PLACES={table}");
+    let args = [&["run", app.as_str(), "--reference", &reference], &FILTER[..]].concat();
+    assert_eq!(stdout(&args, INPUT).matches("attic").count(), 2);
+}
+
+#[test]
+fn a_fields_time_is_the_arrival_too_and_keeps_its_mapping() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = r#"CREATE STREAM "OUT" (t TIMESTAMP, k VARCHAR(8), v DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT"
+        SELECT STREAM APPROXIMATE_ARRIVAL_TIME, PARTITION_KEY, "v" FROM "SOURCE_SQL_STREAM_001""#;
+    let app = file(folder.path(), "app.sql", text);
+    let input = "{\"meta\":{\"at\":\"2026-11-23T12:00:00Z\"},\"v\":1.5}\n";
+    let args = ["run", app.as_str(), "--source", "-", "--sink", "-", "--rowtime", "meta_at"];
+    assert_eq!(
+        stdout(&args, input),
+        "{\"stream\":\"OUT\",\"rowtime\":\"2026-11-23T12:00:00.000Z\",\"row\":{\"T\":\"2026-11-23T12:00:00.000Z\",\"K\":null,\"V\":1.5}}\n"
+    );
+}

@@ -44,6 +44,9 @@ impl Planner<'_> {
                 "how the original finds and bounds its hotspots is not published; score with \
                  RANDOM_CUT_FOREST, or count in cells by GROUP BY",
             )),
+            "GROUP_RANK" => Err(SqlError::unsupported(place, name).instead(
+                "write ORDER BY FLOOR(\"STREAM\".ROWTIME TO SECOND), value DESC, or use TOP_K_ITEMS_TUMBLING",
+            )),
             _ => Err(SqlError::new(place, format!("table function {name}"), "not known")),
         }
     }
