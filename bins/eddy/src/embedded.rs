@@ -10,7 +10,8 @@ use eddy_detect::DetectorSettings;
 use eddy_pipeline::SchemaSettings;
 use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, MAX_RATE, READINGS_PER_SECOND, STREAM};
 
-use crate::serve::{Status, on_signals, page};
+use crate::serve::{Status, page};
+use crate::signals::on_signals;
 
 /// The flags of the embedded default.
 #[derive(Args, Debug)]

@@ -9,6 +9,7 @@ mod kcl;
 mod run;
 mod score;
 mod serve;
+mod signals;
 #[cfg(feature = "sql")]
 mod sql;
 

@@ -8,7 +8,8 @@ use clap::Args;
 use eddy_detect::Detector;
 use eddy_pipeline::{Settings, build};
 
-use crate::serve::{Status, on_signals, page};
+use crate::serve::{Status, page};
+use crate::signals::on_signals;
 
 /// The arguments of `eddy run`.
 #[derive(Args, Debug)]

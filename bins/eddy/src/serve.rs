@@ -140,33 +140,3 @@ pub(crate) async fn page(
     });
     Ok(address)
 }
-
-/// Tells of the first Ctrl-C (or SIGTERM) with [`Stop::Drained`] and of the second with
-/// [`Stop::Abort`]; a third ends the process at once.
-pub(crate) fn on_signals() -> Result<watch::Receiver<Stop>> {
-    let (tell, told) = watch::channel(Stop::No);
-    #[cfg(unix)]
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::spawn(async move {
-        for word in [Stop::Drained, Stop::Abort, Stop::Abort] {
-            #[cfg(unix)]
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            #[cfg(not(unix))]
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-            if word == Stop::Drained {
-                tracing::info!("finishing what is in flight; once more to stop at once");
-            } else if *tell.borrow() == Stop::Abort {
-                std::process::exit(130);
-            }
-            // Nobody listens any more once the pipeline has ended.
-            let _ = tell.send(word);
-        }
-        tell.closed().await;
-    });
-    Ok(told)
-}

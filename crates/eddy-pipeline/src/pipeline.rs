@@ -253,7 +253,8 @@ impl Run {
                 return (partition, Instant::now(), Ok(Rest::Stopped));
             }
             let start_of_work = Instant::now();
-            let worked = if let Err(error) = still_owns(&pipeline, &stream, &partition, &run).await {
+            let worked = if let Err(error) = still_owns(&pipeline, &stream, &partition, &run).await
+            {
                 Err(error)
             } else if pipeline.engine.merges() {
                 work_merged(&pipeline, stream, &partition, first_listing, stop).await

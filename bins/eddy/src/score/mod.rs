@@ -18,6 +18,8 @@ use columns::{CsvColumns, JsonColumns, Row};
 use lines::Lines;
 use model_file::ModelFile;
 
+use crate::signals::is_broken_pipe;
+
 /// Lines that wait at most for a column's first value: one that has none by then is no reading.
 const MAX_WAITING_LINES: usize = 1000;
 /// And their bytes.
@@ -121,12 +123,6 @@ pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
         },
         other => other,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn score(args: &ScoreArgs, lines: &mut Lines<impl Read>, out: &mut impl Write) -> Result<()> {

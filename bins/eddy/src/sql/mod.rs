@@ -19,7 +19,7 @@ use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime};
 use lines::LineReader;
 use load::Loaded;
 
-use crate::serve::on_signals;
+use crate::signals::{is_broken_pipe, on_signals};
 
 /// Rows that are pushed together at most.
 const MAX_BATCH_ROWS: usize = 8192;
@@ -117,12 +117,6 @@ pub(crate) fn run(path: &Path, args: &SqlArgs) -> Result<()> {
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn filter(path: &Path, args: &SqlArgs) -> Result<()> {

@@ -113,7 +113,7 @@ fn a_time_beyond_the_calendar_is_an_error_of_its_record() {
     let args = [&["run", app.as_str()], &FILTER[..]].concat();
     let poison = format!("{{\"at\":{},\"iotName\":\"c\",\"iotValue\":9}}\n", i64::MAX);
     let (first, rest) = INPUT.split_once('\n').expect("lines");
-    assert_eq!(stdout(&args, &format!("{first}\n{poison}{rest}")), stdout(&args, INPUT));
+    assert_eq!(stdout(&args, format!("{first}\n{poison}{rest}")), stdout(&args, INPUT));
 }
 
 #[test]
