@@ -283,8 +283,8 @@ fn main() -> Result<ExitCode> {
     let mut same = true;
     for configuration in CONFIGURATIONS {
         let Configuration { dims, shingle, trees } = configuration;
-        let name = format!("dims={dims}/shingle={shingle}/trees={trees}");
-        if options.only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
+        let name = format!("dims={dims}/shingle={shingle}/trees={trees}/");
+        if options.only.as_ref().is_none_or(|only| name.contains(&format!("{only}/"))) {
             same &= run(&options, configuration)?;
         }
     }

@@ -9,7 +9,7 @@ use crate::{Forest, PointError};
 impl Forest {
     /// [`Forest::score`] as though leaves of at most `ignore_mass` points were not there: a first
     /// anomaly that the samples hold then does not hide a second one like it. With 0 it is
-    /// [`Forest::score`].
+    /// [`Forest::score`], but for the order of the sum, which may change its last bit.
     ///
     /// Boxes are those of the siblings on the way up, merged, so that an ignored leaf shapes none.
     ///

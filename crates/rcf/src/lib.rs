@@ -22,8 +22,8 @@
 //!   never been away, to the last bit. [`ForestSettings::warm_start`] begins with a history.
 //!
 //! With the feature `serde`, settings and forests serialize too, for JSON snapshots. Without the
-//! default feature `std` it needs `alloc` only; the bits are the same, and AVX2 is used where it is
-//! compiled for.
+//! default feature `std` it needs `alloc` only; the bits are the same, and AVX2 and AVX-512 are
+//! used where it is compiled for them.
 //!
 //! # Score and explain
 //! ```
@@ -96,8 +96,8 @@
 //! The same settings (the seed is one of them) and the same points give the same bytes on every
 //! machine: logarithms are computed here, sums have one fixed order, the generator is SplitMix64.
 //! The crate does no I/O, reads no clock, starts threads only in [`score_many`] and
-//! [`score_and_update_many`], and has
-//! unsafe code only to call what it has compiled for AVX2 and to load and prefetch there.
+//! [`score_and_update_many`], and has unsafe code only to call what it has compiled for AVX2 and
+//! AVX-512, to load, store and gather there, and to prefetch.
 //!
 //! # What it does not do
 //! It sets no threshold: a score ranks, what to alert on is the caller's choice. It scales no

@@ -34,8 +34,9 @@ pub struct ForestSettings {
     pub seed: u64,
     /// Whether to spend time on memory: the same scores, to the last bit, and the same snapshots.
     /// Few boxes are kept, the others are put together from their points when they are needed:
-    /// about half the memory. With points of one number and samples of up to 128, trees are packed
-    /// as bits: less than a quarter of the memory, for some times the time. Default: false.
+    /// about half the memory. With points of one number there are no boxes, and nothing to save but
+    /// with samples of up to 128: their trees are packed as bits, in less than a quarter of the
+    /// memory, for some times the time. Default: false.
     #[cfg_attr(feature = "serde", serde(default))]
     pub compact: bool,
 }

@@ -4,11 +4,10 @@
 //! It holds what the future depends on and nothing else, each number in about as many bits as it
 //! needs: no links and boxes, which follow from the order of the leaves and the gaps' depths; no
 //! list of points, which costs more than the numbers inline, as these stand in order. Random numbers
-//! are drawn and sums are taken in the order of [`crate::change`] and [`crate::walk`], so that
-//! scores and snapshots have the same bits.
+//! are drawn and sums are taken in the order of [`crate::line_change`] and [`crate::line_walk`], so
+//! that scores and snapshots have the same bits.
 //!
-//! Questions that are asked seldom are put to the trees of the usual kind that it is [unpacked]
-//! (`Tiny::unpacked`) to.
+//! Questions that are asked seldom are put to the trees of the usual kind that `Tiny::unpacked` makes.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -152,6 +151,10 @@ impl Tiny {
             let mut open = self.decoder(tree).open();
             if let Some(factor) = factor {
                 rebase(&mut open.weights[..open.n_entries], factor);
+                if open.n_entries == policy.sample_size as usize {
+                    // Rounding may have made equals of the largest.
+                    self.heads[tree].largest = open::small(largest(open.weights()) as usize);
+                }
             }
             if is_taker {
                 let head = &mut self.heads[tree];

@@ -10,7 +10,7 @@ use crate::layout::{key, number};
 use crate::tables::Tables;
 use crate::walk::{BATCH, parting, sum_of_trees};
 
-/// The summed scores of a number in a batch of trees, summed as [`crate::walk::score`] does.
+/// The summed scores of a number in a batch of trees, summed as [`crate::line_walk::score`] does.
 #[inline(always)]
 pub(super) fn score(tiny: &Tiny, tables: &Tables, batch: Range<usize>, x: f32) -> f64 {
     let mut of_trees = [0.0; BATCH];
