@@ -7,7 +7,7 @@ import { add, clock, load, minutes, rows, trim, view } from "./rows.js";
 import { table } from "./table.js";
 
 let lastTotals = null, leftOut = [];
-let listening = false, answering = true, loaded = false, failure = "";
+let listening = true, answering = true, loaded = false, failure = "";
 
 // Counters and state
 
