@@ -230,3 +230,37 @@ impl Forest {
         Ok(sum)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ForestSettings;
+    use crate::random::Random;
+
+    #[test]
+    fn directions_are_those_in_which_the_points_lie() {
+        let mut settings = ForestSettings::new(2);
+        (settings.n_trees, settings.seed) = (30, 3);
+        let mut forest = settings.build().expect("valid");
+        let mut random = Random::new(4);
+        #[expect(clippy::cast_possible_truncation, reason = "a test's numbers")]
+        let mut number = || (2.0 * random.open01() - 1.0) as f32;
+        for _ in 0..400 {
+            forest.update(&[number(), number()]).expect("finite");
+        }
+        // Beside the square in one dimension, within it in the other.
+        for (point, dim) in [([3.0, 0.0], 0), ([0.0, 3.0], 1)] {
+            for is_above in [false, true] {
+                let point = point.map(|x: f32| if is_above { x } else { -x });
+                let mut density = forest.directional_density(&point).expect("finite");
+                let total = density.total();
+                assert!(*density.part_mut(dim, is_above) > 0.8 * total, "{density:?}");
+                assert!(*density.part_mut(dim, !is_above) < 0.01 * total, "{density:?}");
+                let mut parts = forest.interpolation(&point).expect("finite");
+                assert!(*parts.probability_mass.part_mut(dim, is_above) > 0.8);
+                // From its far side, two away from the near one.
+                let distance = *parts.distance.part_mut(dim, is_above);
+                assert!(distance > 2.5 && distance < 4.2, "{distance}");
+            }
+        }
+    }
+}
