@@ -1,10 +1,11 @@
 //! A stream in this process, the settings of a pipeline on it, and readings of many sensors.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
@@ -12,12 +13,13 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use eddy_harness::Random;
 use eddy_kinesis::{Client, ConnectionSettings, client, ensure_stream};
-use eddy_pipeline::{Counters, Settings};
 use ferrokinesis::sequence::shard_ix_to_hex;
 use ferrokinesis::store::{Store, StoreOptions};
 
 use crate::receiver::{DELIVERY_STREAM, Receiver};
 
+/// Sensors whose readings come where nothing else is said, each with a model.
+pub const N_SENSORS: u64 = 400;
 /// The stream's name.
 pub const STREAM: &str = "readings";
 /// Records of the in-process stream dropped at a time.
@@ -69,11 +71,13 @@ impl Services {
         client(&ConnectionSettings::local(&format!("http://{}", self.kinesis))).await
     }
 
-    /// A pipeline's settings as `eddy run` reads them: a model a sensor, `_bulk` and Firehose.
+    /// Writes a pipeline's settings as `eddy run` reads them into the folder, where its state will be
+    /// too: a model a sensor, `_bulk` and Firehose.
     ///
     /// # Errors
-    /// They are not valid.
-    pub fn settings(&self, folder: &Path) -> Result<Settings> {
+    /// The file cannot be written.
+    pub fn write_settings(&self, folder: &Path) -> Result<PathBuf> {
+        let path = folder.join("settings.toml");
         let folder = folder.display();
         let text = format!(
             r#"
@@ -103,17 +107,18 @@ impl Services {
             self.kinesis,
             receiver = self.receiver,
         );
-        Settings::parse(&text, "measured").context("the settings")
+        std::fs::write(&path, text)?;
+        Ok(path)
     }
 
     /// Drops the oldest settled records, of each shard, while the stream holds more than `max_bytes`.
-    pub async fn trim(&self, counters: &Counters, max_bytes: u64) {
-        for (partition, status) in counters.partitions() {
-            let number = partition.as_str().rsplit('-').next().and_then(|n| n.parse::<i64>().ok());
-            let (Some(settled), Some(shard_idx)) = (status.settled, number) else { continue };
+    pub async fn trim(&self, settled: &BTreeMap<String, String>, max_bytes: u64) {
+        for (shard, sequence) in settled {
+            let number = shard.rsplit('-').next().and_then(|n| n.parse::<i64>().ok());
+            let Some(shard_idx) = number else { continue };
             // A key is the shard's number and the sequence number.
             let from = shard_ix_to_hex(shard_idx) + "/";
-            let to = shard_ix_to_hex(shard_idx) + "/" + settled.sequence.as_str();
+            let to = shard_ix_to_hex(shard_idx) + "/" + sequence;
             while self.store.metrics().retained_bytes() > max_bytes {
                 let _turn = self.turn.lock().await;
                 let oldest =

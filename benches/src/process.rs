@@ -17,21 +17,31 @@ pub fn cpu_seconds(name: &str) -> f64 {
     ticks(name).unwrap_or(0.0) / 100.0
 }
 
+/// User and system time of this process, ended threads included, in seconds.
+pub fn process_cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    name_and_ticks(&stat).map_or(0.0, |(_, ticks)| ticks / 100.0)
+}
+
 fn ticks(name: &str) -> Option<f64> {
     let mut ticks = 0.0;
     for task in std::fs::read_dir("/proc/self/task").ok()? {
         // A thread may end meanwhile.
         let Ok(stat) = std::fs::read_to_string(task.ok()?.path().join("stat")) else { continue };
-        // The name stands in parentheses and may hold any character; behind it, fields 14 and 15
-        // are the times in hundredths of a second.
-        let (head, fields) = stat.rsplit_once(')')?;
-        if !head.split_once('(')?.1.starts_with(name) {
-            continue;
+        let (its_name, its_ticks) = name_and_ticks(&stat)?;
+        if its_name.starts_with(name) {
+            ticks += its_ticks;
         }
-        let fields = fields.split_whitespace().skip(11).take(2);
-        ticks += fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>();
     }
     Some(ticks)
+}
+
+/// The name stands in parentheses and may hold any character; behind it, fields 14 and 15 are the
+/// times in hundredths of a second.
+fn name_and_ticks(stat: &str) -> Option<(&str, f64)> {
+    let (head, fields) = stat.rsplit_once(')')?;
+    let times = fields.split_whitespace().skip(11).take(2);
+    Some((head.split_once('(')?.1, times.filter_map(|field| field.parse::<f64>().ok()).sum()))
 }
 
 /// The memory that is resident now, in MiB.

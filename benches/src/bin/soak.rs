@@ -1,35 +1,37 @@
-//! The whole chain for a fixed time on services that fail by a seed, with stops in between: nothing
-//! lost, nothing twice, counters that add up, memory that is bounded and does not grow. Exit code 1
-//! otherwise.
+//! The whole chain for a fixed time on services that fail by a seed, with kills: nothing lost, nothing
+//! twice, counters that add up, memory that is bounded and does not grow. Exit code 1 otherwise.
 //!
 //! Sensors put readings of about 500 bytes at a steady rate into a stream of several shards in this
-//! process; the pipeline of `eddy run` scores them, a model a sensor, and sends them to `_bulk` and
-//! to Firehose. One request in fifty to the receivers and one in a hundred to Kinesis fails: refused,
-//! in part, or with its answer lost. About once a minute the pipeline is aborted as it stands, and
-//! goes on at its last commit.
+//! process; the pipeline of `eddy run`, a process of its own, scores them, a model a sensor, and sends
+//! them to `_bulk` and to Firehose. One request in fifty to the receivers and one in a hundred to
+//! Kinesis fails: refused, in part, or with its answer lost. In the first third of the time the
+//! pipeline is killed (`kill -9`) every 20 to 60 seconds and goes on at its last commit; then one
+//! lives to the end, and its memory must not grow.
 //!
 //! `cargo run --release -p eddy-benches --bin soak -- --minutes 10`
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
 use eddy_benches::chain::{Readings, STREAM, Services};
-use eddy_benches::process::{cpu_seconds, peak_mib, resident_mib, runtime};
+use eddy_benches::child::{Child, ChildOptions, Report, Stage, work_if_child};
+use eddy_benches::process::runtime;
 use eddy_benches::receiver::Receiver;
 use eddy_harness::Random;
 use eddy_kinesis::{Producer, ProducerCounts, ProducerSettings};
-use eddy_pipeline::{Counters, Stop, Totals, build};
-use tokio::sync::watch;
 
 const RECORD_BYTES: usize = 500;
 /// What the in-process stream holds of settled records.
 const MAX_STREAM_BYTES: u64 = 16 << 20;
 /// How long what was put last may take to arrive.
 const DRAINED_WITHIN: Duration = Duration::from_secs(300);
+/// The share of the time in which the pipeline is killed now and then, and the share of its last life
+/// that counts as warm-up.
+const A_THIRD: f64 = 1.0 / 3.0;
 
 /// Runs the whole chain for a while and says whether it held.
 #[derive(Clone, Copy, Debug, Parser)]
@@ -49,16 +51,19 @@ struct Options {
     /// What fails, and when.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The most that may be resident at any time, servers included, in MiB.
-    #[arg(long, default_value_t = 400.0)]
+    /// The most that the pipeline's process may have resident at any time, in MiB.
+    #[arg(long, default_value_t = 250.0)]
     max_resident: f64,
-    /// How much more than at its start may be resident at the end of the time behind the warm-up (the
-    /// first third), by a straight line through all samples, in percent.
+    /// How much more than at its start may be resident at the end of the last life, behind the first
+    /// third of it, by a straight line through all samples, in percent.
     #[arg(long, default_value_t = 10.0)]
     max_growth: f64,
 }
 
 fn main() -> Result<ExitCode> {
+    if work_if_child()?.is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let options = Options::parse();
     let soak = Soak::run(options)?;
     let problems = soak.problems(options);
@@ -71,13 +76,12 @@ fn main() -> Result<ExitCode> {
 
 struct Soak {
     put: ProducerCounts,
-    // Of each life of the pipeline.
-    lives: Vec<Totals>,
+    // The reports of each life of the pipeline.
+    lives: Vec<Vec<Report>>,
+    // When readings ceased to come, in the last life's time.
+    last_life_s: f64,
     receiver: Receiver,
-    // Seconds and MiB.
-    resident: Vec<(f64, f64)>,
     seconds: f64,
-    pipeline_cpu_s: f64,
 }
 
 impl Soak {
@@ -92,84 +96,63 @@ impl Soak {
         let folder = tempfile::tempdir()?;
         let servers = runtime("servers", 1)?;
         let sensors = runtime("producer", 1)?;
-        let pipeline = runtime("pipeline", 2)?;
         let receiver = Receiver::new(n_readings, options.seed ^ 1, 50);
         let services =
             servers.block_on(Services::start(options.shards, &receiver, options.seed ^ 2, 100))?;
         let services = Arc::new(services);
-        let settings = services.settings(folder.path())?;
-        let current: Arc<Mutex<Arc<Counters>>> = Arc::default();
-        let (trimmed, of) = (Arc::clone(&services), Arc::clone(&current));
+        let pipeline = ChildOptions {
+            stage: Stage::Chain,
+            threads: 2,
+            shards: options.shards,
+            records: n_readings,
+            bytes: RECORD_BYTES,
+            settings: services.write_settings(folder.path())?,
+        };
+        let settled: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+        let (trimmed, of) = (Arc::clone(&services), Arc::clone(&settled));
         servers.spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(500)).await;
-                let counters = Arc::clone(&of.lock().unwrap_or_else(PoisonError::into_inner));
-                trimmed.trim(&counters, MAX_STREAM_BYTES).await;
+                let settled = of.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                trimmed.trim(&settled, MAX_STREAM_BYTES).await;
             }
         });
 
         let start = Instant::now();
         let client = sensors.block_on(services.client());
         let putting = sensors.spawn(put(options, client, n_readings));
-        let sampling = Arc::new(AtomicBool::new(true));
-        let sampler = std::thread::spawn({
-            let sampling = Arc::clone(&sampling);
-            move || {
-                let mut resident = Vec::new();
-                while sampling.load(Ordering::Relaxed) {
-                    resident.push((start.elapsed().as_secs_f64(), resident_mib()));
-                    std::thread::sleep(Duration::from_secs(1));
-                }
-                resident
-            }
-        });
-
         let mut random = Random::new(options.seed ^ 3);
         let mut lives = Vec::new();
         let end = Duration::from_secs_f64(seconds);
         loop {
-            let built = pipeline.block_on(build(&settings))?;
-            let counters = Arc::clone(&built.pipeline.counters);
-            *current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&counters);
-            let (tell, told) = watch::channel(Stop::No);
-            let running = pipeline.spawn(built.pipeline.run(told));
-            let life = Duration::from_secs(30 + random.below(60));
-            let is_last = start.elapsed() + life >= end;
-            let until = if is_last { end } else { start.elapsed() + life };
-            while start.elapsed() < until && !running.is_finished() {
+            let mut child = Child::start(&pipeline)?;
+            let born = start.elapsed();
+            let is_last = born.as_secs_f64() >= seconds * A_THIRD;
+            let life = Duration::from_secs(20 + random.below(40));
+            let until = if is_last { end } else { born + life };
+            while start.elapsed() < until {
+                if child.has_ended()? {
+                    bail!("the pipeline ended by itself: {:?}", child.report());
+                }
+                let report = child.report();
+                settled.lock().unwrap_or_else(PoisonError::into_inner).extend(report.settled);
                 std::thread::sleep(Duration::from_millis(100));
             }
-            if running.is_finished() {
-                sampling.store(false, Ordering::Relaxed);
-                let ended = pipeline.block_on(running)?;
-                bail!("the pipeline ended by itself: {ended:?}");
-            }
+            let at = start.elapsed().as_secs_f64();
+            eprintln!("{at:.0} s: {:.0} MiB resident", child.report().resident_mib);
             if !is_last {
-                tell.send(Stop::Abort)?;
-                let aborted = pipeline.block_on(running)?;
-                if aborted.is_ok() {
-                    bail!("an abort settled everything");
-                }
-                lives.push(counters.totals());
-                eprintln!(
-                    "{:.0} s: aborted, {:.0} MiB",
-                    start.elapsed().as_secs_f64(),
-                    resident_mib()
-                );
+                child.kill()?;
+                lives.push(child.reports());
                 continue;
             }
-            // What comes now must not grow the memory any more, nor count.
-            sampling.store(false, Ordering::Relaxed);
+            // What comes now is neither load nor storm, and counts for no trend.
+            let last_life_s = child.report().seconds;
             let put = sensors.block_on(putting)??;
             receiver.calm();
-            tell.send(Stop::Drained)?;
-            let drained =
-                pipeline.block_on(async { tokio::time::timeout(DRAINED_WITHIN, running).await });
-            drained.context("what was put does not arrive")???;
-            lives.push(counters.totals());
-            let resident = sampler.join().map_err(|_| anyhow::anyhow!("the sampler panicked"))?;
-            let pipeline_cpu_s = cpu_seconds("pipeline");
-            return Ok(Self { put, lives, receiver, resident, seconds, pipeline_cpu_s });
+            child.drain();
+            child.wait(DRAINED_WITHIN)?;
+            lives.push(child.reports());
+            return Ok(Self { put, lives, last_life_s, receiver, seconds });
         }
     }
 
@@ -185,12 +168,12 @@ impl Soak {
             put.put == put.acknowledged && put.failed == 0,
             format!("the producer's counts do not add up, or records failed: {put:?}"),
         );
-        for totals in &self.lives {
+        for report in self.lives.iter().flatten() {
             check(
-                totals.records == totals.delivered + totals.dead_lettered(),
-                format!("a pipeline's counters do not add up: {totals:?}"),
+                report.records == report.delivered + report.dead_lettered,
+                format!("a pipeline's counters do not add up: {report:?}"),
             );
-            check(totals.dead_lettered() == 0, format!("there are dead letters: {totals:?}"));
+            check(report.dead_lettered == 0, format!("there are dead letters: {report:?}"));
         }
         for (place, arrived) in
             [("_bulk", self.receiver.in_index()), ("Firehose", self.receiver.in_firehose())]
@@ -204,9 +187,10 @@ impl Soak {
                 format!("{place} has {} readings twice, by their ids", arrived.wrong),
             );
         }
+        let peak = self.peak_mib();
         check(
-            peak_mib() <= options.max_resident,
-            format!("{:.0} MiB were resident, more than {}", peak_mib(), options.max_resident),
+            peak <= options.max_resident,
+            format!("{peak:.0} MiB were resident, more than {}", options.max_resident),
         );
         let growth = self.growth_percent();
         check(
@@ -216,8 +200,17 @@ impl Soak {
         problems
     }
 
-    fn behind_warm_up(&self) -> impl Iterator<Item = &(f64, f64)> {
-        self.resident.iter().filter(|(at, _)| *at > self.seconds / 3.0)
+    fn peak_mib(&self) -> f64 {
+        self.lives.iter().flatten().map(|report| report.peak_mib).fold(0.0, f64::max)
+    }
+
+    /// Seconds and MiB of the last life behind its warm-up.
+    fn behind_warm_up(&self) -> impl Iterator<Item = (f64, f64)> {
+        let reports = self.lives.last().into_iter().flatten();
+        let behind = A_THIRD * self.last_life_s..self.last_life_s;
+        reports
+            .filter(move |report| behind.contains(&report.seconds))
+            .map(|report| (report.seconds, report.resident_mib))
     }
 
     /// How much the line of least squares rises behind the warm-up, of what it has there at first.
@@ -231,14 +224,25 @@ impl Soak {
             xy += (at - x) * (mib - y);
         }
         let slope = if xx > 0.0 { xy / xx } else { 0.0 };
-        let width = self.seconds * 2.0 / 3.0;
+        let width = self.last_life_s * (1.0 - A_THIRD);
         100.0 * slope * width / (y - slope * width / 2.0)
     }
 
     fn report(&self) -> String {
-        let sum = |of: fn(&Totals) -> u64| self.lives.iter().map(of).sum::<u64>();
+        let last = || self.lives.iter().filter_map(|reports| reports.last());
+        let sum = |of: fn(&Report) -> u64| last().map(of).sum::<u64>();
+        let cpu_s: f64 = last().map(|report| report.cpu_s).sum();
         let (index, firehose) = (self.receiver.in_index(), self.receiver.in_firehose());
-        let mut behind: Vec<f64> = self.behind_warm_up().map(|(_, mib)| *mib).collect();
+        let tenths: Vec<f64> = (0..10)
+            .map(|tenth| {
+                let from = self.last_life_s * f64::from(tenth) / 10.0;
+                let part = from..from + self.last_life_s / 10.0;
+                let reports = self.lives.last().into_iter().flatten();
+                let of_part = reports.filter(|report| part.contains(&report.seconds));
+                of_part.map(|report| report.resident_mib.round()).fold(0.0, f64::max)
+            })
+            .collect();
+        let mut behind: Vec<f64> = self.behind_warm_up().map(|(_, mib)| mib).collect();
         behind.sort_by(f64::total_cmp);
         let at = |share: f64| {
             #[expect(
@@ -256,14 +260,16 @@ impl Soak {
             "retried": self.put.retried,
             "throttled": self.put.throttled,
             "lives": self.lives.len(),
-            "delivered": sum(|totals| totals.delivered),
-            "restarts_of_partitions": sum(|totals| totals.restarts),
+            "last_life_s": self.last_life_s.round(),
+            "delivered": sum(|report| report.delivered),
+            "restarts_of_partitions": sum(|report| report.restarts),
             "index": {"distinct": index.distinct, "again": index.again, "wrong": index.wrong},
             "firehose": {"distinct": firehose.distinct, "again": firehose.again, "wrong": firehose.wrong},
             "resident_mib_behind_warm_up": {"least": at(0.0), "median": at(0.5), "most": at(1.0)},
-            "resident_mib_peak": peak_mib().round(),
+            "resident_mib_by_tenth_of_last_life": tenths,
+            "resident_mib_peak": self.peak_mib().round(),
             "growth_percent": (self.growth_percent() * 10.0).round() / 10.0,
-            "pipeline_cpu_us_a_record": (1e7 * self.pipeline_cpu_s / self.put.put as f64).round() / 10.0,
+            "pipeline_cpu_us_a_record": (1e7 * cpu_s / self.put.put as f64).round() / 10.0,
         })
         .to_string()
     }

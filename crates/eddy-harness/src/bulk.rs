@@ -32,6 +32,8 @@ struct Kept {
     authorization: Option<String>,
     // What was put elsewhere, by path, with the number of times.
     installed: BTreeMap<String, (Value, u64)>,
+    // Ids given to documents that came without one.
+    n_own_ids: u64,
 }
 
 impl BulkDouble {
@@ -77,6 +79,39 @@ impl BulkDouble {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // Documents are whole between statements, whatever a panicking holder did.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is done and said where nothing fails.
+    fn administered(&self, method: Method, uri: &Uri, body: &[u8]) -> Response {
+        let mut kept = self.lock();
+        let path = uri.path().to_owned();
+        let there = kept.installed.get(&path).cloned();
+        let answer = match (method, path.as_str(), there) {
+            (Method::GET, "/", _) if self.is_elasticsearch => {
+                json!({"version": {"number": "8.15.0"}})
+            }
+            (Method::GET, "/", _) => {
+                json!({"version": {"number": "2.19.1", "distribution": "opensearch"}})
+            }
+            (Method::GET, _, Some((mut body, n_puts))) => {
+                body["_seq_no"] = n_puts.into();
+                body["_primary_term"] = 1.into();
+                body
+            }
+            (Method::PUT, _, there) => {
+                let n_puts = there.map_or(0, |(_, n_puts)| n_puts);
+                let number = uri.query().unwrap_or_default();
+                let expected = format!("if_seq_no={n_puts}&if_primary_term=1");
+                if path.contains("/_ism/") && n_puts > 0 && number != expected {
+                    return refusal(409);
+                }
+                let Ok(body) = serde_json::from_slice(body) else { return refusal(400) };
+                kept.installed.insert(path, (body, n_puts + 1));
+                json!({"acknowledged": true})
+            }
+            _ => return refusal(404),
+        };
+        ([("content-type", "application/json")], answer.to_string()).into_response()
     }
 
     /// Takes the documents that no fault names, and says what became of each.
@@ -135,38 +170,17 @@ async fn administer(
     uri: Uri,
     body: Bytes,
 ) -> Response {
-    if let Some(Fault::Status(status)) = double.faults.next() {
-        return refusal(status);
+    // A fault of entries is for requests that have some: it waits.
+    match double.faults.next_of(|fault| !matches!(fault, Fault::Entries { .. })) {
+        None | Some(Fault::Entries { .. }) => {}
+        Some(Fault::Status(status) | Fault::Refused { status, .. }) => return refusal(status),
+        Some(Fault::Hang) => return std::future::pending().await,
+        Some(Fault::AnswerLost) => {
+            double.administered(method, &uri, &body);
+            return refusal(500);
+        }
     }
-    let mut kept = double.lock();
-    let path = uri.path().to_owned();
-    let there = kept.installed.get(&path).cloned();
-    let answer = match (method, path.as_str(), there) {
-        (Method::GET, "/", _) if double.is_elasticsearch => {
-            json!({"version": {"number": "8.15.0"}})
-        }
-        (Method::GET, "/", _) => {
-            json!({"version": {"number": "2.19.1", "distribution": "opensearch"}})
-        }
-        (Method::GET, _, Some((mut body, n_puts))) => {
-            body["_seq_no"] = n_puts.into();
-            body["_primary_term"] = 1.into();
-            body
-        }
-        (Method::PUT, _, there) => {
-            let n_puts = there.map_or(0, |(_, n_puts)| n_puts);
-            let number = uri.query().unwrap_or_default();
-            let expected = format!("if_seq_no={n_puts}&if_primary_term=1");
-            if path.contains("/_ism/") && n_puts > 0 && number != expected {
-                return refusal(409);
-            }
-            let Ok(body) = serde_json::from_slice(&body) else { return refusal(400) };
-            kept.installed.insert(path, (body, n_puts + 1));
-            json!({"acknowledged": true})
-        }
-        _ => return refusal(404),
-    };
-    ([("content-type", "application/json")], answer.to_string()).into_response()
+    double.administered(method, &uri, &body)
 }
 
 async fn answer(
@@ -181,7 +195,8 @@ async fn answer(
     if double.max_request_bytes.is_some_and(|most| body.len() > most) {
         return refusal(413);
     }
-    let Some(actions) = parse(&body) else { return refusal(400) };
+    let actions = parse(&body, &mut double.lock().n_own_ids);
+    let Some(actions) = actions else { return refusal(400) };
     {
         let mut kept = double.lock();
         kept.requests.push(actions.iter().map(|action| action.id.clone()).collect());
@@ -203,8 +218,9 @@ async fn answer(
     }
 }
 
-/// The actions of a request; `None` where a line cannot be understood.
-fn parse(body: &[u8]) -> Option<Vec<Action>> {
+/// The actions of a request; `None` where a line cannot be understood. A document without an id gets
+/// one that no other has, as the services do it: one that comes again is there twice.
+fn parse(body: &[u8], n_own_ids: &mut u64) -> Option<Vec<Action>> {
     let mut lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut actions = Vec::new();
     while let Some(line) = lines.next() {
@@ -215,10 +231,12 @@ fn parse(body: &[u8]) -> Option<Vec<Action>> {
         }
         let document = serde_json::from_slice(lines.next()?).ok()?;
         let index = meta["_index"].as_str()?.to_owned();
-        // A document without an id gets one, as the services do it.
         let id = match meta.get("_id") {
             Some(id) => id.as_str()?.to_owned(),
-            None => format!("auto-{}", actions.len()),
+            None => {
+                *n_own_ids += 1;
+                format!("auto-{n_own_ids}")
+            }
         };
         actions.push(Action { verb, index, id, document });
     }

@@ -79,7 +79,16 @@ impl Faults {
     }
 
     pub(crate) fn next(&self) -> Option<Fault> {
+        self.next_of(|_| true)
+    }
+
+    /// The same for a request that only some faults concern; the others wait for the next one.
+    pub(crate) fn next_of(&self, concerns: impl Fn(&Fault) -> bool) -> Option<Fault> {
         let mut plan = self.lock();
+        if plan.next.front().is_some_and(|next| next.as_ref().is_some_and(|fault| !concerns(fault)))
+        {
+            return None;
+        }
         if let Some(fault) = plan.next.pop_front() {
             return fault;
         }

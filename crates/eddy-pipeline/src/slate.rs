@@ -14,7 +14,7 @@ use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode};
 use slatedb::config::{GarbageCollectorDirectoryOptions, GarbageCollectorOptions, Settings};
-use slatedb::{CloseReason, Db, DbIterator, DbReader, DbReaderMode, WriteBatch};
+use slatedb::{CloseReason, Db, DbReadOps, DbReader, DbReaderMode, WriteBatch};
 
 use crate::objects::{open_folder, open_objects};
 
@@ -215,8 +215,7 @@ impl StateView for SlateView {
         after: Option<&[u8]>,
         max_bytes: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
-        let entries = self.reader.scan_prefix(prefix, behind(prefix, after)).await;
-        page(entries.map_err(|error| failed("read", error))?, max_bytes).await
+        page(self.reader.as_ref(), prefix, after, max_bytes).await
     }
 }
 
@@ -236,21 +235,21 @@ impl StateView for SlateState {
         after: Option<&[u8]>,
         max_bytes: usize,
     ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
-        let entries = self.db.scan_prefix(prefix, behind(prefix, after)).await;
-        page(entries.map_err(|error| failed("read", error))?, max_bytes).await
+        page(&self.db, prefix, after, max_bytes).await
     }
 }
 
-/// What stands behind a prefix in keys behind `after`.
-fn behind(prefix: &[u8], after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    let suffix = after.and_then(|after| after.strip_prefix(prefix));
-    (suffix.map_or(Bound::Unbounded, |suffix| Bound::Excluded(suffix.to_vec())), Bound::Unbounded)
-}
-
+/// Entries with that prefix, behind the key `after`, until they have more than `max_bytes`.
 async fn page(
-    mut entries: DbIterator,
+    database: &(impl DbReadOps + Sync),
+    prefix: &[u8],
+    after: Option<&[u8]>,
     max_bytes: usize,
 ) -> Result<Vec<(Bytes, Bytes)>, StreamError> {
+    let after = after.and_then(|after| after.strip_prefix(prefix));
+    let from = after.map_or(Bound::Unbounded, |suffix| Bound::Excluded(suffix.to_vec()));
+    let entries = database.scan_prefix(prefix, (from, Bound::Unbounded)).await;
+    let mut entries = entries.map_err(|error| failed("read", error))?;
     let mut page = Vec::new();
     let mut n_bytes = 0;
     while n_bytes <= max_bytes

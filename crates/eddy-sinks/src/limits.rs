@@ -23,7 +23,8 @@ pub const GIVE_UP_AFTER_MS: u64 = 300_000;
 /// that comes up with the machine.
 pub const ANSWER_WITHIN_MS: u64 = 30_000;
 /// Bytes of an archive's object before compression unless the settings say otherwise. Memory holds
-/// the compressed object of every partition.
+/// the object of every partition: compressed, or for Parquet as it is, and while such a one is
+/// written its file too.
 pub const ARCHIVE_OBJECT_BYTES: usize = 32 << 20;
 /// The most that settings may ask for: S3 takes 5 GiB in one request, memory is dearer.
 pub const MAX_ARCHIVE_OBJECT_BYTES: usize = 512 << 20;
