@@ -111,6 +111,14 @@ pub(crate) fn plan(
     Ok(Graph { streams, pumps, errors_leave, warnings })
 }
 
+/// The streams that input parallelism made beside the first, `.._002` to `.._064`, if the text names
+/// them.
+pub(crate) fn parallel(upper: &str, source: &str) -> Vec<String> {
+    let Some(prefix) = source.strip_suffix("001") else { return Vec::new() };
+    let names = (2..=64).map(|number| format!("{prefix}{number:03}"));
+    names.filter(|name| upper.contains(&name.to_uppercase())).collect()
+}
+
 fn source(options: &Options, has_metadata: bool) -> Result<StreamPlan, SqlError> {
     let mut fields = Vec::new();
     for column in &options.schema.columns {

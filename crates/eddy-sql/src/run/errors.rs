@@ -113,4 +113,11 @@ impl Errors<'_> {
         });
         self.counters.failed += 1;
     }
+
+    /// Reports a row that has come too late.
+    pub(crate) fn late(&mut self, chunk: &super::Chunk, row: usize, message: &str) {
+        self.report(chunk, row, "Late row", message);
+        self.counters.failed -= 1;
+        self.counters.late += 1;
+    }
 }

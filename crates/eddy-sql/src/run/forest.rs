@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringBuilder};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use eddy_detect::Grader;
 use rcf::{Attribution, Forest, ForestSettings};
 
 use super::errors::Errors;
@@ -36,6 +37,8 @@ pub(crate) enum Explains {
 pub(crate) struct Forests {
     settings: ForestSettings,
     explains: Explains,
+    // Whether the grade and the threshold of each score are columns.
+    grades: bool,
     // The columns of the point, and their names.
     point: Vec<(usize, String)>,
     partition_by: Expressions,
@@ -60,12 +63,14 @@ struct Model {
     used: u64,
     // Subtracted from each column: 0, or its first value where f32 would not tell values apart.
     shifts: Vec<f64>,
+    // Used only where there are grades.
+    grader: Grader,
 }
 
 impl Forests {
     pub(crate) fn new(
         settings: ForestSettings,
-        explains: Explains,
+        (explains, grades): (Explains, bool),
         point: Vec<(usize, String)>,
         partition_by: Vec<Typed>,
         schema: SchemaRef,
@@ -73,7 +78,7 @@ impl Forests {
         let keys = Keys::new(partition_by.iter().map(|key| key.sql_type))?;
         let partition_by = Expressions::new(partition_by, schema);
         let models = Models::new(&settings);
-        Ok(Self { settings, explains, point, partition_by, keys, models })
+        Ok(Self { settings, explains, grades, point, partition_by, keys, models })
     }
 }
 
@@ -103,6 +108,7 @@ impl Models {
             forest: settings.build().expect("the planner checked the settings"),
             used: 0,
             shifts: Vec::new(),
+            grader: Grader::default(),
         });
         model.used = self.n_uses;
         model
@@ -128,6 +134,7 @@ impl Operator for Forests {
         let n_rows = chunk.n_rows();
         let mut scores = Float64Builder::with_capacity(n_rows);
         let mut texts = StringBuilder::new();
+        let (mut grades, mut thresholds) = (Float64Builder::new(), Float64Builder::new());
         let mut point = vec![0_f32; numbers.len()];
         for row in 0..n_rows {
             let key = key_of(keys.as_ref(), row);
@@ -149,24 +156,40 @@ impl Operator for Forests {
             }
             if !is_whole || point.iter().any(|x| !x.is_finite()) {
                 scores.append_null();
-                texts.append_null();
+                if self.explains != Explains::Nothing {
+                    texts.append_null();
+                }
+                if self.grades {
+                    grades.append_null();
+                    thresholds.append_null();
+                }
                 errors.counters.unscored += 1;
                 continue;
             }
             let checked = "the point is finite and has the forest's dimensions";
-            if self.explains == Explains::Nothing {
-                scores.append_value(model.forest.score_and_update(&point).expect(checked));
-                continue;
-            }
-            let score = model.forest.score(&point).expect(checked);
-            let attribution = model.forest.attribution(&point).expect(checked);
-            model.forest.update(&point).expect(checked);
+            let score = if self.explains == Explains::Nothing {
+                model.forest.score_and_update(&point).expect(checked)
+            } else {
+                let score = model.forest.score(&point).expect(checked);
+                let attribution = model.forest.attribution(&point).expect(checked);
+                model.forest.update(&point).expect(checked);
+                texts.append_value(explanation(&self.point, &attribution, self.explains));
+                score
+            };
             scores.append_value(score);
-            texts.append_value(explanation(&self.point, &attribution, self.explains));
+            if self.grades {
+                let found = model.grader.grade(score, self.settings.shingle_size);
+                grades.append_value(found.grade);
+                thresholds.append_value(found.threshold);
+            }
         }
         chunk.columns.push(Arc::new(scores.finish()));
         if self.explains != Explains::Nothing {
             chunk.columns.push(Arc::new(texts.finish()));
+        }
+        if self.grades {
+            chunk.columns.push(Arc::new(grades.finish()));
+            chunk.columns.push(Arc::new(thresholds.finish()));
         }
         Ok(chunk)
     }
@@ -182,6 +205,7 @@ impl Operator for Forests {
             for shift in &model.shifts {
                 writer.0.extend_from_slice(&shift.to_le_bytes());
             }
+            writer.bytes(&model.grader.to_bytes());
             writer.bytes(&model.forest.to_bytes());
         }
         Ok(writer.0)
@@ -195,6 +219,8 @@ impl Operator for Forests {
             for _ in 0..reader.count()? {
                 shifts.push(f64::from_le_bytes(reader.number()?.to_le_bytes()));
             }
+            let damaged = || RunError::Snapshot { reason: "grades are damaged".to_owned() };
+            let grader = Grader::from_bytes(reader.bytes()?).ok_or_else(damaged)?;
             let forest = Forest::from_bytes(reader.bytes()?)
                 .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
             if *forest.settings() != self.settings {
@@ -204,7 +230,7 @@ impl Operator for Forests {
             self.models.n_uses += 1;
             let used = self.models.n_uses;
             self.models.order.insert(used, key.clone());
-            self.models.by_key.insert(key, Model { forest, used, shifts });
+            self.models.by_key.insert(key, Model { forest, used, shifts, grader });
         }
         reader.end()
     }

@@ -264,6 +264,9 @@ impl Operator for StreamJoin {
                 let row = chunk.slice(*at, 1);
                 self.latest = self.latest.max(row.rowtimes().value(0));
                 *at += 1;
+                // What the time had passed before this row leaves before it, as it would have if the
+                // time had been told of in between.
+                self.expire(self.latest.min(*time), tick, &watermarks, &mut out, errors)?;
                 let held = Held { row, time: self.latest, matched: false };
                 self.meet(held, is_left, tick, &watermarks, &mut out, errors)?;
             }

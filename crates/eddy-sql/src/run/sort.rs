@@ -227,9 +227,7 @@ impl Operator for TimeSort {
                     None => errors.report(&chunk, row, "Late row", "its time is NULL"),
                     Some(time) if time < self.threshold() => {
                         let message = "its time is further behind than WITHIN INTERVAL allows";
-                        errors.report(&chunk, row, "Late row", message);
-                        errors.counters.failed -= 1;
-                        errors.counters.late += 1;
+                        errors.late(&chunk, row, message);
                     }
                     Some(time) => {
                         self.latest = self.latest.max(time);

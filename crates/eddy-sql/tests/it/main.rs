@@ -6,4 +6,5 @@ mod depth;
 mod forests;
 mod golden;
 mod ids;
+mod lateness;
 mod snapshots;
