@@ -259,8 +259,9 @@ impl Application {
         let (columns, ids) = batch.take();
         if let Some(event_time) = &mut self.event_time {
             let mut late = Vec::new();
-            let counters = &mut self.counters;
-            let mut errors = Errors { pump: "", rows: &mut late, counters, operator_idx: 0 };
+            let (counters, limits) = (&mut self.counters, &self.options.limits);
+            let mut errors =
+                Errors { pump: "", limits, rows: &mut late, counters, operator_idx: 0 };
             let source = event_time.take(columns, ids, times, &mut errors)?;
             self.clock.advance(event_time.watermark());
             return self.run(source, late);
@@ -345,8 +346,8 @@ impl Application {
             for read in &pump.reads {
                 complete(&mut streams[*read], &mut filled[*read])?;
             }
-            let mut reporter =
-                Errors { pump: &pump.name, rows: &mut errors, counters, operator_idx: 0 };
+            let (pump_name, limits, rows) = (pump.name.as_str(), &options.limits, &mut errors);
+            let mut reporter = Errors { pump: pump_name, limits, rows, counters, operator_idx: 0 };
             let mut chunk = pump.node.run(&streams, &mut reporter)?;
             if pump.shares {
                 chunk = chunk.branch(&pump.name);

@@ -3,6 +3,7 @@
 use arrow::array::{Array as _, ArrayRef};
 use eddy_record::Schema;
 
+use crate::Limits;
 use crate::run::{columns_text, fnv1a};
 use crate::scope::Field;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub has_ids: bool,
     /// Reference data: tables that streams are joined with.
     pub tables: Vec<ReferenceTable>,
+    /// What is held at most.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -49,6 +52,7 @@ impl Options {
             lateness_ms: None,
             has_ids: false,
             tables: Vec::new(),
+            limits: Limits::default(),
         }
     }
 

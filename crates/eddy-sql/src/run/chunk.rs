@@ -31,6 +31,11 @@ pub(crate) struct Chunk {
     pub(crate) watermarks: Arc<[i64]>,
 }
 
+/// What an array's values take. (The size of some types is not known; there are none of those here.)
+pub(crate) fn array_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_default()
+}
+
 impl Chunk {
     /// No rows, of the types of a schema whose last column is ROWTIME.
     pub(crate) fn empty(schema: &SchemaRef, has_ids: bool, watermarks: Arc<[i64]>) -> Self {
@@ -43,6 +48,12 @@ impl Chunk {
 
     pub(crate) fn n_rows(&self) -> usize {
         self.ticks.len()
+    }
+
+    /// What the rows take, without what else the arrays they are cut from hold.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let arrays = self.columns.iter().chain([&self.rowtimes]).chain(&self.ids);
+        arrays.map(array_bytes).sum()
     }
 
     pub(crate) fn rowtimes(&self) -> &TimestampMillisecondArray {

@@ -12,7 +12,6 @@ use super::Chunk;
 use super::errors::Errors;
 use super::state::{Reader, Writer};
 use crate::error::RunError;
-use crate::limits::MAX_HELD_ROWS;
 
 /// Puts the rows of the source into the order of their times.
 #[derive(Debug)]
@@ -28,13 +27,15 @@ pub(crate) struct EventTime {
     // Rows that came together, by their first one's arrival, until the last of them has left.
     runs: BTreeMap<u64, Run>,
     n_arrived: u64,
-    // Rows of all runs.
+    // Of all runs.
     n_held: usize,
+    n_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Run {
     chunk: Chunk,
+    n_bytes: usize,
     n_waiting: usize,
 }
 
@@ -64,6 +65,7 @@ impl EventTime {
             runs: BTreeMap::new(),
             n_arrived: 0,
             n_held: 0,
+            n_bytes: 0,
         }
     }
 
@@ -118,12 +120,11 @@ impl EventTime {
         }
         self.n_arrived += chunk.n_rows() as u64;
         self.hold(run, chunk, n_waiting);
-        let out = self.chunk(leaving);
-        if self.n_held > MAX_HELD_ROWS {
-            let held = "the allowed lateness of the source".to_owned();
-            return Err(RunError::TooMany { held, most: MAX_HELD_ROWS });
-        }
-        out
+        let out = self.chunk(leaving)?;
+        let what = "the allowed lateness of the source";
+        errors.check_rows(what, self.n_held, errors.limits.held_rows)?;
+        errors.check_bytes(what, self.n_bytes, errors.limits.held_bytes)?;
+        Ok(out)
     }
 
     /// Time has passed without a row.
@@ -137,8 +138,10 @@ impl EventTime {
 
     fn hold(&mut self, run: u64, chunk: Chunk, n_waiting: usize) {
         if n_waiting > 0 {
+            let n_bytes = chunk.n_bytes();
             self.n_held += chunk.n_rows();
-            self.runs.insert(run, Run { chunk, n_waiting });
+            self.n_bytes += n_bytes;
+            self.runs.insert(run, Run { chunk, n_bytes, n_waiting });
         }
     }
 
@@ -169,6 +172,7 @@ impl EventTime {
             held.n_waiting -= 1;
             if held.n_waiting == 0 {
                 self.n_held -= held.chunk.n_rows();
+                self.n_bytes -= held.n_bytes;
                 self.runs.remove(&run);
             }
         }

@@ -16,7 +16,7 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::Typed;
-use crate::limits::{MAX_KEYS, MAX_MODEL_BYTES, MODEL_POINT_BYTES};
+use crate::limits::{MAX_MODEL_BYTES, MAX_MODELS, MODEL_POINT_BYTES};
 
 /// Beyond it f32 does not hold every integer.
 const EXACT: f64 = 16_777_216.0;
@@ -87,7 +87,7 @@ impl Models {
         let numbers = settings.n_dims * settings.shingle_size;
         let point = MODEL_POINT_BYTES + 3 * size_of::<f32>() * numbers;
         let model = settings.n_trees * settings.sample_size * point;
-        let most = (MAX_MODEL_BYTES / model.max(1)).clamp(1, MAX_KEYS);
+        let most = (MAX_MODEL_BYTES / model.max(1)).clamp(1, MAX_MODELS);
         Self { by_key: BTreeMap::new(), order: BTreeMap::new(), n_uses: 0, most }
     }
 
@@ -278,8 +278,8 @@ mod tests {
         let settings = ForestSettings::new(1);
         let mut models = Models { most: 2, ..Models::new(&settings) };
         let (mut rows, mut counters) = (Vec::new(), crate::Counters::default());
-        let mut errors =
-            Errors { pump: "P", rows: &mut rows, counters: &mut counters, operator_idx: 0 };
+        let (limits, rows, counters) = (&crate::Limits::default(), &mut rows, &mut counters);
+        let mut errors = Errors { pump: "P", limits, rows, counters, operator_idx: 0 };
         for key in [b"a", b"b", b"a", b"c", b"a"] {
             models.of(key, &settings, &mut errors);
         }
