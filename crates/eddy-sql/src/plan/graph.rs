@@ -148,10 +148,14 @@ fn pump_plan(
     let place = pump.into.place;
     let construct = format!("INSERT INTO {}", pump.into.text);
     let into = streams.iter().position(|stream| stream.name == pump.into.text);
-    let into = into.filter(|into| !streams[*into].is_source).ok_or_else(|| {
+    let into = into.ok_or_else(|| {
         SqlError::new(place, &construct, "no such stream is declared")
             .instead("declare it: CREATE OR REPLACE STREAM .. (column type, ..)")
     })?;
+    if streams[into].is_source {
+        return Err(SqlError::new(place, construct, "the source fills it")
+            .instead("declare a stream of another name"));
+    }
     let mut planner = Planner {
         streams,
         tables: &options.tables,

@@ -66,6 +66,14 @@ impl ErrorRow {
         .into()
     }
 
+    /// What the row at fault was made of; where that is not known, its time and what it holds.
+    pub fn made_of(&self) -> String {
+        self.id.clone().unwrap_or_else(|| {
+            let hash = super::fnv1a(self.data_row.as_bytes());
+            format!("{}:{hash:016x}", self.data_rowtime_ms)
+        })
+    }
+
     /// The hexadecimal digits of DATA_ROW, at most 49 152.
     pub fn data_row_hex(&self) -> String {
         const MOST_BYTES: usize = 49_152 / 2;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringBuilder};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::array::{Array, Float64Builder, StringBuilder};
+use arrow::datatypes::SchemaRef;
 use eddy_detect::Grader;
 use rcf::{Attribution, Forest, ForestSettings};
 
@@ -123,14 +123,7 @@ impl Operator for Forests {
     ) -> Result<Chunk, RunError> {
         let (mut chunk, keys) = self.partition_by.evaluate(inputs.remove(0), errors)?;
         let keys = self.keys.rows(&keys)?;
-        let columns: Vec<ArrayRef> = self
-            .point
-            .iter()
-            .map(|(column_idx, _)| {
-                arrow::compute::cast(&chunk.columns[*column_idx], &DataType::Float64)
-            })
-            .collect::<Result<_, _>>()?;
-        let numbers: Vec<_> = columns.iter().map(|it| it.as_primitive::<Float64Type>()).collect();
+        let numbers = chunk.doubles(self.point.iter().map(|(column_idx, _)| *column_idx))?;
         let n_rows = chunk.n_rows();
         let mut scores = Float64Builder::with_capacity(n_rows);
         let mut texts = StringBuilder::new();

@@ -8,8 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, StringBuilder};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::array::{Array, StringBuilder};
 use eddy_record::write_f64;
 
 use super::errors::Errors;
@@ -54,11 +53,7 @@ impl Operator for Hotspots {
         errors: &mut Errors<'_>,
     ) -> Result<Chunk, RunError> {
         let mut chunk = inputs.remove(0);
-        let columns = self.columns.iter();
-        let columns =
-            columns.map(|idx| arrow::compute::cast(&chunk.columns[*idx], &DataType::Float64));
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let numbers: Vec<_> = columns.iter().map(|it| it.as_primitive::<Float64Type>()).collect();
+        let numbers = chunk.doubles(self.columns.iter().copied())?;
         let mut texts = StringBuilder::new();
         for row in 0..chunk.n_rows() {
             if !numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite()) {

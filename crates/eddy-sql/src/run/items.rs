@@ -138,10 +138,7 @@ impl Operator for Items {
             out.push(Chunk { columns, rowtimes, ids, ticks, watermarks: Arc::from([]) });
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.schema, chunk.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {

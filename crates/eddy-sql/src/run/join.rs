@@ -294,10 +294,7 @@ impl Operator for StreamJoin {
             errors.check_rows("JOIN", side.held.len(), errors.limits.join_rows)?;
             errors.check_bytes("JOIN", side.n_bytes, errors.limits.held_bytes)?;
         }
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, left.ids.is_some(), watermarks));
-        }
-        Chunk::concat(&out)
+        Chunk::of_parts(&out, &self.schema, left.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {
@@ -475,10 +472,7 @@ impl Operator for TableJoin {
             out.push(self.side_by_side(&chunk, &left, &right)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.schema, chunk.ids.is_some(), watermarks)
     }
 }
 

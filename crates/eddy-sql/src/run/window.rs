@@ -170,10 +170,7 @@ impl Operator for Tumble {
             out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.grouping.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.grouping.schema, chunk.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {
