@@ -8,8 +8,8 @@ use rcf::{Forest, ForestSettings};
 use crate::models::Models;
 use crate::point::{PointColumns, known_columns};
 use crate::{
-    ANOMALY_EXPLANATION, ANOMALY_SCORE, CREATED, DetectError, DetectorSettings,
-    DetectorSettingsError, Explanation, ModelKey, RestoreError,
+    ANOMALY_EXPLANATION, ANOMALY_GRADE, ANOMALY_SCORE, ANOMALY_THRESHOLD, CREATED, DetectError,
+    DetectorSettings, DetectorSettingsError, Explanation, Grade, Grader, ModelKey, RestoreError,
 };
 
 /// What a forest says of a record.
@@ -20,6 +20,8 @@ pub struct Scored {
     pub score: Option<f64>,
     /// Why, for scores from [`DetectorSettings::explain_from`] on.
     pub explanation: Option<Explanation>,
+    /// What the score means among those of its model, with [`DetectorSettings::grades`].
+    pub grade: Option<Grade>,
 }
 
 /// Scores the records of one partition in order.
@@ -48,7 +50,7 @@ impl Detector {
         if settings.max_models == 0 {
             return Err(DetectorSettingsError::NoModels);
         }
-        for reserved in [ANOMALY_SCORE, ANOMALY_EXPLANATION, CREATED] {
+        for (reserved, _) in added(settings.grades) {
             if schema.column_idx(reserved).is_some() {
                 return Err(DetectorSettingsError::ReservedColumn { column: reserved.to_owned() });
             }
@@ -71,20 +73,21 @@ impl Detector {
             empty,
             columns,
             key_idx,
-            output_schema: Arc::new(output_schema(&schema)),
+            output_schema: Arc::new(output_schema(&schema, settings.grades)),
             models: Models::new(),
             point: Vec::new(),
         })
     }
 
-    /// The columns of a scored row: the record's, then the score, ROWTIME and explanation.
+    /// The columns of a scored row: the record's, then the score, ROWTIME and explanation, and with
+    /// [`DetectorSettings::grades`] the grade and the threshold.
     pub fn output_schema(&self) -> &Arc<Schema> {
         &self.output_schema
     }
 
     /// The index of the score among a row's values.
     pub fn score_idx(&self) -> usize {
-        self.output_schema.columns.len() - 3
+        self.output_schema.columns.len() - added(self.settings.grades).count()
     }
 
     /// The columns that make the point.
@@ -95,7 +98,7 @@ impl Detector {
     /// A text that is the same exactly for detectors whose models mean the same.
     pub fn fingerprint(&self) -> String {
         let columns: Vec<&str> = self.columns.names().collect();
-        serde_json::json!({
+        let mut meaning = serde_json::json!({
             "columns": columns,
             "key": self.settings.key,
             "trees": self.settings.trees,
@@ -105,8 +108,12 @@ impl Detector {
             "initial_accept_fraction": self.settings.initial_accept_fraction,
             "output_after": self.settings.output_after,
             "seed": self.settings.seed,
-        })
-        .to_string()
+        });
+        // Models without grades are those of before there were any.
+        if self.settings.grades {
+            meaning["grades"] = true.into();
+        }
+        meaning.to_string()
     }
 
     /// The model that `record` needs and that is not in memory: give it with
@@ -121,11 +128,18 @@ impl Detector {
     /// # Errors
     /// The bytes are no model, or one learnt with other settings.
     pub fn restore(&mut self, key: ModelKey, saved: &[u8]) -> Result<(), RestoreError> {
+        let (grader, saved) = if self.settings.grades {
+            let (grader, rest) =
+                Grader::split_bytes(saved).ok_or(RestoreError::UnreadableGrades)?;
+            (Some(grader), rest)
+        } else {
+            (None, saved)
+        };
         let forest = Forest::from_bytes(saved).map_err(RestoreError::Unreadable)?;
         if *forest.settings() != self.forest {
             return Err(RestoreError::OtherSettings);
         }
-        self.models.insert(key, forest);
+        self.models.insert(key, forest, grader);
         Ok(())
     }
 
@@ -135,13 +149,14 @@ impl Detector {
     /// The record has no point; nothing was learnt.
     pub fn score(&mut self, record: &Record) -> Result<Scored, DetectError> {
         if !self.columns.read(record, &mut self.point)? {
-            return Ok(Scored { score: None, explanation: None });
+            return Ok(Scored { score: None, explanation: None, grade: None });
         }
         let key = self.model_key(record);
         if !self.models.contains(&key) {
-            self.models.insert(key.clone(), self.empty.clone());
+            let grader = self.settings.grades.then(Grader::default);
+            self.models.insert(key.clone(), self.empty.clone(), grader);
         }
-        let forest = self.models.learn(&key).expect("the model was inserted above");
+        let (forest, grader) = self.models.learn(&key).expect("the model was inserted above");
         let finite = "the point has the forest's dimensions and is finite";
         let score = forest.score(&self.point).expect(finite);
         let explanation = match self.settings.explain_from {
@@ -152,19 +167,25 @@ impl Detector {
             _ => None,
         };
         forest.update(&self.point).expect(finite);
-        Ok(Scored { score: Some(score), explanation })
+        let grade = grader.map(|grader| grader.grade(score, self.settings.shingle_size));
+        Ok(Scored { score: Some(score), explanation, grade })
     }
 
     /// The values of a scored row, in the order of [`Detector::output_schema`].
     pub fn output_values(&self, record: Record, scored: &Scored, rowtime_ms: i64) -> Box<[Value]> {
         let mut values = record.values.into_vec();
-        values.reserve_exact(3);
+        values.reserve_exact(added(self.settings.grades).count());
         values.push(scored.score.map_or(Value::Null, Value::Double));
         values.push(Value::TimestampMs(rowtime_ms));
         values.push(match &scored.explanation {
             None => Value::Null,
             Some(explanation) => Value::Json(explanation.to_json()),
         });
+        if self.settings.grades {
+            let double = |number: Option<f64>| number.map_or(Value::Null, Value::Double);
+            values.push(double(scored.grade.map(|it| it.grade)));
+            values.push(double(scored.grade.map(|it| it.threshold)));
+        }
         values.into()
     }
 
@@ -206,13 +227,20 @@ impl Detector {
     }
 }
 
-fn output_schema(input: &Schema) -> Schema {
-    let added = [
+/// The columns behind the record's.
+fn added(grades: bool) -> impl Iterator<Item = (&'static str, SqlType)> {
+    let always = [
         (ANOMALY_SCORE, SqlType::Double),
         (CREATED, SqlType::Timestamp),
         (ANOMALY_EXPLANATION, SqlType::Json),
     ];
-    let added = added.map(|(name, sql_type)| Column {
+    let grades =
+        grades.then_some([(ANOMALY_GRADE, SqlType::Double), (ANOMALY_THRESHOLD, SqlType::Double)]);
+    always.into_iter().chain(grades.into_iter().flatten())
+}
+
+fn output_schema(input: &Schema, grades: bool) -> Schema {
+    let added = added(grades).map(|(name, sql_type)| Column {
         name: name.to_owned(),
         sql_type,
         mapping: None,
@@ -312,8 +340,40 @@ mod tests {
         feed(&mut detector, "a", 0..50);
         detector.take_changed();
         let null = Record { values: [Value::Text("a".into()), Value::Null].into() };
-        assert_eq!(detector.score(&null), Ok(Scored { score: None, explanation: None }));
+        assert_eq!(
+            detector.score(&null),
+            Ok(Scored { score: None, explanation: None, grade: None })
+        );
         assert!(detector.take_changed().is_empty());
+    }
+
+    #[test]
+    fn grades_are_columns_when_asked_for_and_go_on_behind_a_restart() {
+        let graded = DetectorSettings { grades: true, ..settings() };
+        let names = |detector: &Detector| -> Vec<String> {
+            let columns = detector.output_schema().columns.iter();
+            columns.skip(2).map(|column| column.name.clone()).collect()
+        };
+        let mut detector = detector(&graded);
+        assert_eq!(names(&detector)[3..], [ANOMALY_GRADE, ANOMALY_THRESHOLD]);
+        assert_eq!(detector.score_idx(), 2);
+        let plain = self::detector(&settings());
+        assert_eq!(names(&plain).len(), 3);
+        assert_ne!(plain.fingerprint(), detector.fingerprint());
+
+        feed(&mut detector, "a", 0..200);
+        let mut first = detector.take_changed();
+        let (key, saved) = first.remove(0);
+        let mut restarted = self::detector(&graded);
+        restarted.restore(key.clone(), &saved).expect("it is its own");
+        let high = record("a", 1000.0);
+        let scored = detector.score(&high).expect("a point");
+        assert_eq!(restarted.score(&high).as_ref(), Ok(&scored));
+        let grade = scored.grade.expect("there are grades");
+        assert!(grade.grade > 0.3 && grade.threshold < scored.score.expect("a score"), "{grade:?}");
+        let values = detector.output_values(high, &scored, 0);
+        assert_eq!(values[5..], [grade.grade, grade.threshold].map(Value::Double));
+        assert!(matches!(restarted.restore(key, b"short"), Err(RestoreError::UnreadableGrades)));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`Detector`]: scores records one after another and owns the models. A model that is not in
 //!   memory is asked for with [`Detector::absent_model`] and given with [`Detector::restore`], so
 //!   that the caller does the I/O;
+//! - [`Grader`]: turns the scores of a model into grades, by a threshold that follows them;
 //! - [`RowClock`]: the ROWTIME of a partition's rows, which never goes back.
 //!
 //! Everything here is a function of its input: no I/O, no clock, no thread, no entropy. It knows
@@ -32,6 +33,7 @@
 mod detector;
 mod error;
 mod explanation;
+mod grade;
 mod models;
 mod point;
 mod rowtime;
@@ -40,6 +42,9 @@ mod settings;
 pub use detector::{Detector, Scored};
 pub use error::{DetectError, DetectorSettingsError};
 pub use explanation::Explanation;
+pub use grade::{Grade, Grader};
 pub use models::{ModelKey, RestoreError};
 pub use rowtime::RowClock;
-pub use settings::{ANOMALY_EXPLANATION, ANOMALY_SCORE, CREATED, DetectorSettings};
+pub use settings::{
+    ANOMALY_EXPLANATION, ANOMALY_GRADE, ANOMALY_SCORE, ANOMALY_THRESHOLD, CREATED, DetectorSettings,
+};

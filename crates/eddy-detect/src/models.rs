@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rcf::Forest;
 
+use crate::Grader;
+
 /// Which model a record belongs to: the text of its key column, or the one model of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelKey(Option<Box<str>>);
@@ -35,6 +37,9 @@ pub enum RestoreError {
     /// The bytes are not a model that this version can read.
     #[error("a saved model cannot be read")]
     Unreadable(#[source] rcf::SnapshotError),
+    /// What the model's grades depend on is not what this version wrote.
+    #[error("the grades of a saved model cannot be read")]
+    UnreadableGrades,
     /// The model was learnt with other settings: restore those, or let the models start afresh.
     #[error("a saved model was learnt with other settings")]
     OtherSettings,
@@ -43,8 +48,21 @@ pub enum RestoreError {
 #[derive(Debug)]
 struct Model {
     forest: Forest,
+    // Where rows have grades.
+    grader: Option<Grader>,
     last_used: u64,
     changed: bool,
+}
+
+impl Model {
+    /// The grader, where there is one, then the forest.
+    fn to_bytes(&self) -> Vec<u8> {
+        let forest = self.forest.to_bytes();
+        match &self.grader {
+            None => forest,
+            Some(grader) => [grader.to_bytes().as_slice(), &forest].concat(),
+        }
+    }
 }
 
 /// Models by key. Iteration never depends on the hash map's order.
@@ -73,17 +91,17 @@ impl Models {
         self.by_key.values().map(|model| model.forest.size_bytes()).sum()
     }
 
-    pub(crate) fn insert(&mut self, key: ModelKey, forest: Forest) {
+    pub(crate) fn insert(&mut self, key: ModelKey, forest: Forest, grader: Option<Grader>) {
         self.n_uses += 1;
         self.by_use.insert(self.n_uses, key.clone());
-        let model = Model { forest, last_used: self.n_uses, changed: false };
+        let model = Model { forest, grader, last_used: self.n_uses, changed: false };
         if let Some(replaced) = self.by_key.insert(key, model) {
             self.by_use.remove(&replaced.last_used);
         }
     }
 
     /// The model of a key, marked as changed and as used last.
-    pub(crate) fn learn(&mut self, key: &ModelKey) -> Option<&mut Forest> {
+    pub(crate) fn learn(&mut self, key: &ModelKey) -> Option<(&mut Forest, Option<&mut Grader>)> {
         let model = self.by_key.get_mut(key)?;
         model.changed = true;
         // The model used last needs no new place: the common case of one model costs nothing.
@@ -93,7 +111,7 @@ impl Models {
             self.by_use.insert(self.n_uses, key.clone());
             model.last_used = self.n_uses;
         }
-        Some(&mut model.forest)
+        Some((&mut model.forest, model.grader.as_mut()))
     }
 
     /// The models changed since the last call, in key order.
@@ -104,7 +122,7 @@ impl Models {
             .filter(|(_, model)| model.changed)
             .map(|(key, model)| {
                 model.changed = false;
-                (key.clone(), model.forest.to_bytes())
+                (key.clone(), model.to_bytes())
             })
             .collect();
         changed.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 pub const ANOMALY_SCORE: &str = "ANOMALY_SCORE";
 /// The output column that holds the explanation, a JSON object.
 pub const ANOMALY_EXPLANATION: &str = "ANOMALY_EXPLANATION";
+/// The output column that holds the grade of the score, with [`DetectorSettings::grades`].
+pub const ANOMALY_GRADE: &str = "ANOMALY_GRADE";
+/// The output column that holds the threshold of the grade, with [`DetectorSettings::grades`].
+pub const ANOMALY_THRESHOLD: &str = "ANOMALY_THRESHOLD";
 /// The output column that holds the row's ROWTIME.
 pub const CREATED: &str = "created";
 
@@ -37,6 +41,9 @@ pub struct DetectorSettings {
     pub seed: u64,
     /// Rows whose score is at least this are explained; `None` explains none. Default: 1.5.
     pub explain_from: Option<f64>,
+    /// Whether rows have a grade and a threshold, which follow the scores of their model
+    /// ([`Grader`](crate::Grader)). Default: no.
+    pub grades: bool,
     /// Models kept in memory at most, at least 1; the least recently used are written out. Default:
     /// 1000.
     pub max_models: usize,
@@ -55,6 +62,7 @@ impl Default for DetectorSettings {
             output_after: None,
             seed: 1,
             explain_from: Some(1.5),
+            grades: false,
             max_models: 1000,
         }
     }

@@ -158,6 +158,10 @@ pub struct ApplicationSettings {
     /// since 1970. Default: `@arrival`.
     #[serde(default = "at_arrival")]
     pub rowtime: String,
+    /// Event time: how far behind the latest a record's time may be, with a field as `rowtime`. Records
+    /// wait for so long and go on in the order of their times; later ones go to the error stream.
+    /// Default: none, a record's time is moved up to the latest.
+    pub lateness_ms: Option<u64>,
     /// The seed of every forest. Default: 1.
     #[serde(default = "first_seed")]
     pub seed: u64,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
+use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::datatypes::SchemaRef;
 use eddy_detect::RowClock;
 use eddy_record::{Column, RecordFormat, Schema, format_timestamp_ms};
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,10 @@ use crate::expr::arrow_schema;
 use crate::input::METADATA;
 use crate::options::Options;
 use crate::parse::parse;
-use crate::plan::{Graph, plan};
+use crate::plan::{Graph, StreamPlan, parallel, plan};
 use crate::run::{
-    Chunk, ErrorRow, Errors, Operator, OutputWriter, Reader, StreamRows, Writer, columns_text,
-    fnv1a, write_text,
+    Chunk, ErrorRow, Errors, EventTime, Operator, OutputWriter, Reader, StreamRows, Writer,
+    write_text,
 };
 use crate::types::Type;
 use crate::{InputBatch, OutputRow};
@@ -35,7 +36,8 @@ pub struct Counters {
     pub aggregated: u64,
     /// Rows that went to the error stream because an expression failed.
     pub failed: u64,
-    /// Rows later than WITHIN INTERVAL allows, in the error stream as well.
+    /// Rows later than WITHIN INTERVAL or [`Options::lateness_ms`] allows, in the error stream as
+    /// well.
     pub late: u64,
     /// Rows whose time was moved up to the stream's.
     pub clamped: u64,
@@ -57,6 +59,8 @@ pub struct Application {
     options: Options,
     graph: Graph,
     clock: RowClock,
+    // Where rows have event time, they pass through it first.
+    event_time: Option<EventTime>,
     counters: Counters,
     // Of the text and everything that its state depends on.
     fingerprint: u64,
@@ -74,8 +78,10 @@ pub struct Emission {
     errors_leave: bool,
 }
 
-/// The format of snapshots.
-const MAGIC: &[u8; 8] = b"EDDYSQL\x01";
+/// What a snapshot begins with; the version stands behind it.
+const MAGIC: &[u8; 7] = b"EDDYSQL";
+/// The format of snapshots. Version 1 had other states of SUM, and no grades.
+const VERSION: u8 = 2;
 
 impl Application {
     /// Reads and plans an application.
@@ -87,11 +93,15 @@ impl Application {
         let upper = text.to_uppercase();
         let has_metadata = METADATA.iter().any(|(name, _)| upper.contains(name));
         let graph = plan(statements, &options, has_metadata, parallel(&upper, &options.source))?;
-        let fingerprint = fingerprint(text, &options);
+        let fingerprint = options.fingerprint(text);
+        let event_time = options.lateness_ms.map(|lateness_ms| {
+            EventTime::new(lateness_ms.max(0), stream_schema(&graph.streams[0]), options.has_ids)
+        });
         Ok(Self {
             options,
             graph,
             clock: RowClock::default(),
+            event_time,
             counters: Counters::default(),
             fingerprint,
             has_metadata,
@@ -105,8 +115,18 @@ impl Application {
     /// it was, and has to be started anew.
     pub fn restore(text: &str, mut options: Options, snapshot: &[u8]) -> Result<Self, RunError> {
         let wrong = |reason: &str| RunError::Snapshot { reason: reason.to_owned() };
-        let bytes =
-            snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format or version"))?;
+        let rest = snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format"))?;
+        let bytes = match rest.split_first() {
+            Some((&VERSION, bytes)) => bytes,
+            Some((version, _)) => {
+                let reason = format!(
+                    "it has version {version} of the format, this program reads {VERSION}: start the \
+                     application afresh, or go on with the program that wrote it"
+                );
+                return Err(RunError::Snapshot { reason });
+            }
+            None => return Err(wrong("it is cut short")),
+        };
         let mut reader = Reader(bytes);
         let fingerprint = reader.number()?;
         options.start_ms = reader.number()?;
@@ -120,6 +140,9 @@ impl Application {
         }
         application.clock = RowClock::resume((now_ms != i64::MIN).then_some(now_ms));
         application.counters = counters;
+        if let Some(event_time) = &mut application.event_time {
+            event_time.restore(&mut reader)?;
+        }
         application.visit(&mut |operator| operator.restore(reader.bytes()?))?;
         reader.end()?;
         Ok(application)
@@ -130,11 +153,14 @@ impl Application {
     /// # Errors
     /// An aggregate cannot be written.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, RunError> {
-        let mut writer = Writer(MAGIC.to_vec());
+        let mut writer = Writer([MAGIC.as_slice(), &[VERSION]].concat());
         writer.number(self.fingerprint.cast_signed());
         writer.number(self.options.start_ms);
         writer.number(self.clock.now_ms().unwrap_or(i64::MIN));
         writer.bytes(&serde_json::to_vec(&self.counters).expect("numbers are JSON"));
+        if let Some(event_time) = &self.event_time {
+            event_time.save(&mut writer)?;
+        }
         self.visit(&mut |operator| {
             writer.bytes(&operator.save()?);
             Ok(())
@@ -222,12 +248,24 @@ impl Application {
 
     /// Takes rows of the source, and empties the batch.
     ///
-    /// A row's ROWTIME is its time, or the stream's where that is later already.
+    /// A row's ROWTIME is its time, or the stream's where that is later already; with
+    /// [`Options::lateness_ms`] it is always its time, and the row leaves when the watermark is there.
     ///
     /// # Errors
     /// More is held than fits; the application cannot go on.
     pub fn push(&mut self, batch: &mut InputBatch) -> Result<Emission, RunError> {
         let times = std::mem::take(&mut batch.times);
+        self.counters.rows_in += times.len() as u64;
+        let (columns, ids) = batch.take();
+        if let Some(event_time) = &mut self.event_time {
+            let mut late = Vec::new();
+            let (counters, limits) = (&mut self.counters, &self.options.limits);
+            let mut errors =
+                Errors { pump: "", limits, rows: &mut late, counters, operator_idx: 0 };
+            let source = event_time.take(columns, ids, times, &mut errors)?;
+            self.clock.advance(event_time.watermark());
+            return self.run(source, late);
+        }
         let rowtimes: Vec<i64> = times
             .iter()
             .map(|time| {
@@ -236,18 +274,21 @@ impl Application {
                 rowtime
             })
             .collect();
-        self.counters.rows_in += rowtimes.len() as u64;
-        let (columns, ids) = batch.take();
         let watermarks: Arc<[i64]> = rowtimes.as_slice().into();
         let n_rows = u32::try_from(rowtimes.len()).expect("a batch has fewer rows");
         let rowtimes: ArrayRef = Arc::new(TimestampMillisecondArray::from(rowtimes));
         let ticks = (0..n_rows).collect();
-        self.run(Chunk { columns, rowtimes, ids, ticks, watermarks })
+        self.run(Chunk { columns, rowtimes, ids, ticks, watermarks }, Vec::new())
     }
 
     /// Reports a record that does not fit the schema: it goes to the error stream.
     pub fn reject(&mut self, time_ms: i64, raw: &str, reason: &str) -> Emission {
-        let (rowtime_ms, _) = self.clock.rowtime(time_ms);
+        let rowtime_ms = match (&self.event_time, self.clock.now_ms()) {
+            // Only rows move event time.
+            (Some(_), Some(now_ms)) => now_ms,
+            (Some(_), None) => time_ms,
+            (None, _) => self.clock.rowtime(time_ms).0,
+        };
         self.counters.rejected += 1;
         let error = ErrorRow {
             error_time_ms: rowtime_ms,
@@ -281,17 +322,20 @@ impl Application {
     }
 
     fn pass(&mut self, time: i64) -> Result<Emission, RunError> {
-        let types = self.graph.streams[0].fields.iter().map(|field| field.sql_type);
-        let schema = arrow_schema(types.chain([Type::Timestamp]));
-        self.run(Chunk::empty(&schema, self.options.has_ids, Arc::from([time])))
+        let source = match &mut self.event_time {
+            Some(event_time) => event_time.advance(time)?,
+            None => {
+                let schema = stream_schema(&self.graph.streams[0]);
+                Chunk::empty(&schema, self.options.has_ids, Arc::from([time]))
+            }
+        };
+        self.run(source, Vec::new())
     }
 
-    fn run(&mut self, source: Chunk) -> Result<Emission, RunError> {
+    fn run(&mut self, source: Chunk, mut errors: Vec<ErrorRow>) -> Result<Emission, RunError> {
         let Self { graph, counters, options, .. } = self;
-        let mut errors = Vec::new();
         let empty = |stream: usize| {
-            let types = graph.streams[stream].fields.iter().map(|field| field.sql_type);
-            let schema = arrow_schema(types.chain([Type::Timestamp]));
+            let schema = stream_schema(&graph.streams[stream]);
             Chunk::empty(&schema, options.has_ids, Arc::clone(&source.watermarks))
         };
         // What pumps put into streams, and the streams that are complete.
@@ -302,8 +346,8 @@ impl Application {
             for read in &pump.reads {
                 complete(&mut streams[*read], &mut filled[*read])?;
             }
-            let mut reporter =
-                Errors { pump: &pump.name, rows: &mut errors, counters, operator_idx: 0 };
+            let (pump_name, limits, rows) = (pump.name.as_str(), &options.limits, &mut errors);
+            let mut reporter = Errors { pump: pump_name, limits, rows, counters, operator_idx: 0 };
             let mut chunk = pump.node.run(&streams, &mut reporter)?;
             if pump.shares {
                 chunk = chunk.branch(&pump.name);
@@ -333,6 +377,12 @@ impl Application {
         emission.errors = errors;
         Ok(emission)
     }
+}
+
+/// The columns of a stream, then ROWTIME.
+fn stream_schema(stream: &StreamPlan) -> SchemaRef {
+    let types = stream.fields.iter().map(|field| field.sql_type);
+    arrow_schema(types.chain([Type::Timestamp]))
 }
 
 /// All pumps into a stream have run: its rows are theirs.
@@ -428,14 +478,6 @@ fn write_error(error: &ErrorRow, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}}\n");
 }
 
-/// The streams that input parallelism made beside the first, `.._002` to `.._064`, if the text names
-/// them.
-fn parallel(upper: &str, source: &str) -> Vec<String> {
-    let Some(prefix) = source.strip_suffix("001") else { return Vec::new() };
-    let names = (2..=64).map(|number| format!("{prefix}{number:03}"));
-    names.filter(|name| upper.contains(&name.to_uppercase())).collect()
-}
-
 /// The columns that an application declares for its streams, each name once: a guess at what the
 /// source has, for checking an application without its schema.
 ///
@@ -454,28 +496,4 @@ pub fn declared_columns(text: &str) -> Result<Schema, SqlError> {
         }
     }
     Ok(Schema { columns, format: RecordFormat::json() })
-}
-
-/// Two applications with the same fingerprint mean the same by their states.
-fn fingerprint(text: &str, options: &Options) -> u64 {
-    let schema = serde_json::to_string(&options.schema).unwrap_or_default();
-    let outputs = format!("{:?}", options.outputs);
-    let mut parts = vec![
-        text.to_owned(),
-        schema,
-        options.source.clone(),
-        outputs,
-        options.seed.to_string(),
-        options.has_ids.to_string(),
-    ];
-    for table in &options.tables {
-        parts.push(table.name.clone());
-        parts.extend(
-            table.fields.iter().map(|field| format!("{} {:?}", field.name, field.sql_type)),
-        );
-        let n_rows = table.columns.first().map_or(0, |column| column.len());
-        parts.extend((0..n_rows).map(|row| columns_text(&table.columns, row)));
-    }
-    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
-    fnv1a(&bytes)
 }

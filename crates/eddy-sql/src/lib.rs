@@ -65,6 +65,7 @@ pub use application::{Application, Counters, Emission, declared_columns};
 pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionError};
 pub use error::{Place, RunError, SqlError};
 pub use input::{Arrival, InputBatch};
+pub use limits::Limits;
 pub use options::{Options, ReferenceTable};
 pub use rowtime::Rowtime;
 pub use run::{ErrorRow, OutputRow, StreamRows};

@@ -1,8 +1,10 @@
 //! What an application is told beside its text.
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array as _, ArrayRef};
 use eddy_record::Schema;
 
+use crate::Limits;
+use crate::run::{columns_text, fnv1a};
 use crate::scope::Field;
 
 /// What [`Application::new`](crate::Application::new) is told.
@@ -21,10 +23,17 @@ pub struct Options {
     /// The application's start, in milliseconds since the Unix epoch: what CURRENT_TIMESTAMP and its
     /// like are.
     pub start_ms: i64,
+    /// Event time: how far, in milliseconds, a record's time may be behind the latest one, at least
+    /// 0. Rows wait for so long and go on in the order of their times; what comes later still is
+    /// late, and goes to the error stream. Default (`None`): there is no event time, and a row's time
+    /// is moved up to the stream's.
+    pub lateness_ms: Option<i64>,
     /// Whether rows that leave have ids, made of those of the records. Default: no.
     pub has_ids: bool,
     /// Reference data: tables that streams are joined with.
     pub tables: Vec<ReferenceTable>,
+    /// What is held at most.
+    pub limits: Limits,
 }
 
 impl Options {
@@ -40,9 +49,38 @@ impl Options {
             outputs: None,
             seed: 1,
             start_ms: 0,
+            lateness_ms: None,
             has_ids: false,
             tables: Vec::new(),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same exactly for applications whose snapshots mean the same.
+    pub(crate) fn fingerprint(&self, text: &str) -> u64 {
+        let schema = serde_json::to_string(&self.schema).unwrap_or_default();
+        let outputs = format!("{:?}", self.outputs);
+        let mut parts = vec![
+            text.to_owned(),
+            schema,
+            self.source.clone(),
+            outputs,
+            self.seed.to_string(),
+            self.has_ids.to_string(),
+        ];
+        for table in &self.tables {
+            parts.push(table.name.clone());
+            parts.extend(
+                table.fields.iter().map(|field| format!("{} {:?}", field.name, field.sql_type)),
+            );
+            let n_rows = table.columns.first().map_or(0, |column| column.len());
+            parts.extend((0..n_rows).map(|row| columns_text(&table.columns, row)));
+        }
+        if let Some(lateness_ms) = self.lateness_ms {
+            parts.push(format!("lateness {lateness_ms} ms"));
+        }
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
+        fnv1a(&bytes)
     }
 }
 

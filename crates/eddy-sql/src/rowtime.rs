@@ -57,6 +57,24 @@ impl Rowtime {
         *self == Self::Clock
     }
 
+    /// The allowed lateness for [`Options::lateness_ms`](crate::Options::lateness_ms).
+    ///
+    /// # Errors
+    /// Times of arrival are never late, or it is more than times can differ by.
+    pub fn lateness_ms(&self, allowed: Option<u64>) -> Result<Option<i64>, String> {
+        let Some(allowed) = allowed else { return Ok(None) };
+        if self.passes_alone() {
+            return Err("nothing is late by the time of arrival: name the field that holds the \
+                        time of a record as rowtime"
+                .to_owned());
+        }
+        let most = TIMES.end() - TIMES.start();
+        match i64::try_from(allowed).ok().filter(|allowed| *allowed <= most) {
+            Some(allowed) => Ok(Some(allowed)),
+            None => Err(format!("{allowed} ms are more than times can differ by")),
+        }
+    }
+
     /// A record's time, in milliseconds since the Unix epoch; a field that is no column is taken off
     /// the record.
     ///
@@ -112,6 +130,15 @@ mod tests {
             assert_eq!(time(&Value::Integer(ms)), None);
             assert_eq!(time(&Value::Text(ms.to_string().into())), None);
         }
+    }
+
+    #[test]
+    fn only_a_fields_time_can_be_late() {
+        assert_eq!(Rowtime::Column(0).lateness_ms(Some(5000)), Ok(Some(5000)));
+        assert_eq!(Rowtime::Column(0).lateness_ms(None), Ok(None));
+        assert_eq!(Rowtime::Clock.lateness_ms(None), Ok(None));
+        assert!(Rowtime::Clock.lateness_ms(Some(0)).is_err_and(|it| it.contains("name the field")));
+        assert!(Rowtime::Column(0).lateness_ms(Some(u64::MAX)).is_err());
     }
 
     #[test]

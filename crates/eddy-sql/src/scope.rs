@@ -128,6 +128,11 @@ impl Scope {
                 break;
             }
         }
+        // What is part of `*` goes before what is not.
+        let is_visible = |idx: &usize| !self.fields[*idx].hidden;
+        if found.iter().any(is_visible) {
+            found.retain(is_visible);
+        }
         if found.is_empty() && wanted == ROWTIME {
             let column_idx = relation.and_then(|relation| relation.rowtime);
             return Ok(self.column(column_idx.unwrap_or(self.fields.len())));

@@ -66,7 +66,11 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
             }
         },
     };
-    let mut options = Options::new(schema.clone());
+    let mut decoded = decoded.unwrap_or_else(|| schema.clone());
+    let rowtime = Rowtime::new(&args.rowtime, &schema, &mut decoded).map_err(|it| anyhow!(it))?;
+    let mut options = Options::new(schema);
+    options.lateness_ms =
+        rowtime.lateness_ms(args.lateness_ms).map_err(|it| anyhow!("--lateness-ms: {it}"))?;
     options.seed = args.seed;
     options.start_ms = match &args.start_time {
         None => now_ms(),
@@ -105,8 +109,6 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     } else {
         Application::new(code, options).map_err(|error| at(path, &error))?
     };
-    let mut decoded = decoded.unwrap_or_else(|| schema.clone());
-    let rowtime = Rowtime::new(&args.rowtime, &schema, &mut decoded).map_err(|it| anyhow!(it))?;
     let decoder = Decoder::new(Arc::new(decoded), DecodeLimits::default())?;
     Ok(Loaded { application, decoder, rowtime })
 }

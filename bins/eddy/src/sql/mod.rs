@@ -46,6 +46,11 @@ pub(crate) struct SqlArgs {
     /// with ISO 8601 or milliseconds since 1970, which makes a run repeatable
     #[arg(long, value_name = "@WHAT|FIELD", default_value = "@arrival")]
     rowtime: String,
+    /// SQL: event time. How far behind the latest a record's time may be, with --rowtime FIELD: records
+    /// wait for so long and go on in the order of their times, later ones go to the error stream
+    /// [default: a record's time is moved up to the latest]
+    #[arg(long, value_name = "MS")]
+    lateness_ms: Option<u64>,
     /// SQL: where the error stream goes, as NDJSON [default: standard error]
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
@@ -101,6 +106,7 @@ pub(crate) fn as_pipeline(path: &Path, args: &SqlArgs) -> Result<Option<Settings
         sink: args.sink.clone(),
         schema: args.schema.clone(),
         rowtime: args.rowtime.clone(),
+        lateness_ms: args.lateness_ms,
         seed: args.seed,
         start_time: args.start_time.clone(),
         reference,
@@ -173,6 +179,10 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
     if counters.forgotten_models > 0 {
         let n_models = counters.forgotten_models;
         eprintln!("eddy: {n_models} models of a forest's PARTITION BY were forgotten for others");
+    }
+    if counters.late > 0 {
+        let n_rows = counters.late;
+        eprintln!("eddy: {n_rows} rows came too late, and are in the error stream");
     }
     if counters.unscored > 0 {
         let n_rows = counters.unscored;

@@ -28,6 +28,8 @@ pub struct ApplicationArgs {
     pub schema: Option<PathBuf>,
     /// As [`ApplicationSettings::rowtime`].
     pub rowtime: String,
+    /// As [`ApplicationSettings::lateness_ms`].
+    pub lateness_ms: Option<u64>,
     /// The seed of every forest.
     pub seed: u64,
     /// As [`ApplicationSettings::start_time`].
@@ -89,6 +91,7 @@ impl Settings {
                 sql,
                 definition: file,
                 rowtime: args.rowtime.clone(),
+                lateness_ms: args.lateness_ms,
                 seed: args.seed,
                 start_time: args.start_time.clone(),
                 reference: args.reference.clone(),

@@ -134,11 +134,7 @@ impl Running {
             return;
         };
         let (stream, schema) = (Arc::clone(stream), Arc::clone(schema));
-        let made_of = record_id.or_else(|| error.id.clone());
-        let made_of = made_of.unwrap_or_else(|| {
-            let row = fnv1a(error.data_row.as_bytes());
-            format!("{}:{row:016x}", error.data_rowtime_ms)
-        });
+        let made_of = record_id.unwrap_or_else(|| error.made_of());
         let id = format!("{}:{stream}:{}:{made_of}", self.ids_of, error.pump_name);
         let row = ScoredRecord {
             id: numbered(id, ordinals),
@@ -178,12 +174,6 @@ fn numbered(id: String, ordinals: &mut HashMap<String, u32>) -> DocumentId {
     let ordinal = ordinals.entry(id.clone()).or_default();
     *ordinal += 1;
     DocumentId::of_text(format!("{id}:{}", *ordinal - 1))
-}
-
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// The application cannot go on, and trying again would end alike.

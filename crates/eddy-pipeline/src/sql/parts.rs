@@ -101,6 +101,9 @@ impl ApplicationParts {
         let mut decoded = schema.clone();
         let rowtime = Rowtime::new(&application.rowtime, &schema, &mut decoded)
             .map_err(|problem| invalid(format!("application.{problem}")))?;
+        options.lateness_ms = rowtime
+            .lateness_ms(application.lateness_ms)
+            .map_err(|problem| invalid(format!("application.lateness_ms: {problem}")))?;
         let wants_errors = settings
             .sinks
             .iter()

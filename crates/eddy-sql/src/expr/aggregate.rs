@@ -69,6 +69,10 @@ impl Aggregate {
     ) -> Result<Self, SqlError> {
         let name = function_name(function);
         let refused = |what: &str| SqlError::unsupported(place, format!("{name} {what}"));
+        if name == "EXP_AVG" {
+            return Err(SqlError::unsupported(place, name)
+                .instead("use AVG over a window of the last rows"));
+        }
         if function.filter.is_some() {
             return Err(refused("FILTER").instead("write a CASE inside the aggregate"));
         }
@@ -109,10 +113,7 @@ impl Aggregate {
             "STDDEV_POP" => stddev::stddev_pop_udaf(),
             "VAR" | "VARIANCE" | "VAR_SAMP" => variance::var_samp_udaf(),
             "VAR_POP" => variance::var_pop_udaf(),
-            _ => {
-                return Err(SqlError::unsupported(place, name)
-                    .instead("use AVG over a window of the last rows"));
-            }
+            _ => return Err(SqlError::unsupported(place, name)),
         };
         let ignores_nulls = function.null_treatment == Some(NullTreatment::IgnoreNulls);
         let counts_rows = list

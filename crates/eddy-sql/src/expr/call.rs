@@ -190,7 +190,8 @@ impl Translator<'_> {
             "RANDOM_CUT_FOREST"
             | "RANDOM_CUT_FOREST_WITH_EXPLANATION"
             | "TOP_K_ITEMS_TUMBLING"
-            | "COUNT_DISTINCT_ITEMS_TUMBLING" => {
+            | "COUNT_DISTINCT_ITEMS_TUMBLING"
+            | "HOTSPOTS" => {
                 Err(SqlError::new(place, name.clone(), "a table function stands in FROM")
                     .instead(format!("write FROM TABLE({name}(CURSOR(SELECT STREAM ..)))")))
             }

@@ -76,6 +76,13 @@ impl Typed {
         }
     }
 
+    pub(crate) fn constant_double(&self) -> Option<f64> {
+        match self.constant()? {
+            ScalarValue::Float64(number) => *number,
+            _ => None,
+        }
+    }
+
     /// The same as the index of a column, if it is one.
     pub(crate) fn column_idx(&self) -> Option<usize> {
         self.expr.downcast_ref::<Column>().map(Column::index)

@@ -58,7 +58,6 @@ impl Translator<'_> {
             SqlError::new(place, &construct, format!("{a} cannot be compared with {b}"))
                 .instead("convert one of them by CAST")
         })?;
-        // A DECIMAL literal beside a REAL: the column decides.
         let common = if common == Type::Null { Type::Boolean } else { common };
         let left = self.cast_to(left, common, place, &construct)?;
         let right = self.cast_to(right, common, place, &construct)?;

@@ -1,13 +1,14 @@
 //! What is cut out of a query's tokens, or rewritten, before sqlparser reads them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use eddy_detect::{ANOMALY_GRADE, ANOMALY_THRESHOLD};
 use sqlparser::ast::{Expr, Function, FunctionArguments, WindowType};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use super::Kinesis;
+use super::{Kinesis, cased};
 use crate::error::{Place, SqlError};
 
 /// `WINDOWED BY STAGGER (PARTITION BY .. RANGE INTERVAL ..)`.
@@ -21,8 +22,6 @@ pub(crate) struct Stagger {
 /// What sqlparser's tree of a query does not hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
-    /// The places of `SELECT`s that were followed by `STREAM`.
-    pub(crate) streams: BTreeSet<Place>,
     /// Stagger windows, by the place of their `SELECT`.
     pub(crate) staggers: BTreeMap<Place, Stagger>,
     /// `ORDER BY .. WITHIN INTERVAL ..`, by the place of their `SELECT`.
@@ -31,6 +30,8 @@ pub(crate) struct Marks {
     pub(crate) partitions: BTreeMap<Place, Vec<Expr>>,
     /// `relation OVER (..)`, by the place of the relation's name or of its `SELECT`.
     pub(crate) windows: BTreeMap<Place, WindowType>,
+    /// Whether the grade of a score or its threshold is named.
+    pub(crate) names_grades: bool,
 }
 
 /// The units of intervals, as they stand behind a parenthesis.
@@ -116,6 +117,13 @@ pub(crate) fn rewrite(tokens: &[TokenWithSpan]) -> Result<(Vec<TokenWithSpan>, M
     while reader.at < tokens.len() {
         reader.step()?;
     }
+    reader.marks.names_grades = tokens.iter().any(|token| match &token.token {
+        Token::Word(word) => {
+            let name = cased(&word.value, word.quote_style);
+            [ANOMALY_GRADE, ANOMALY_THRESHOLD].contains(&name.as_str())
+        }
+        _ => false,
+    });
     Ok((reader.out, reader.marks))
 }
 
@@ -157,10 +165,8 @@ impl Reader<'_> {
                 level.select = Some(place);
                 level.in_from = false;
                 self.keep();
-                if is_word(self.peek(0), "STREAM") {
-                    self.at += 1;
-                    self.marks.streams.insert(place);
-                }
+                // STREAM says what is so anyway.
+                self.at += usize::from(is_word(self.peek(0), "STREAM"));
             }
             (Keyword::FROM | Keyword::JOIN, _) => {
                 // FROM stands inside EXTRACT, TRIM and the like as well.

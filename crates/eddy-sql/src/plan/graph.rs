@@ -111,6 +111,14 @@ pub(crate) fn plan(
     Ok(Graph { streams, pumps, errors_leave, warnings })
 }
 
+/// The streams that input parallelism made beside the first, `.._002` to `.._064`, if the text names
+/// them.
+pub(crate) fn parallel(upper: &str, source: &str) -> Vec<String> {
+    let Some(prefix) = source.strip_suffix("001") else { return Vec::new() };
+    let names = (2..=64).map(|number| format!("{prefix}{number:03}"));
+    names.filter(|name| upper.contains(&name.to_uppercase())).collect()
+}
+
 fn source(options: &Options, has_metadata: bool) -> Result<StreamPlan, SqlError> {
     let mut fields = Vec::new();
     for column in &options.schema.columns {
@@ -140,10 +148,14 @@ fn pump_plan(
     let place = pump.into.place;
     let construct = format!("INSERT INTO {}", pump.into.text);
     let into = streams.iter().position(|stream| stream.name == pump.into.text);
-    let into = into.filter(|into| !streams[*into].is_source).ok_or_else(|| {
+    let into = into.ok_or_else(|| {
         SqlError::new(place, &construct, "no such stream is declared")
             .instead("declare it: CREATE OR REPLACE STREAM .. (column type, ..)")
     })?;
+    if streams[into].is_source {
+        return Err(SqlError::new(place, construct, "the source fills it")
+            .instead("declare a stream of another name"));
+    }
     let mut planner = Planner {
         streams,
         tables: &options.tables,

@@ -12,7 +12,7 @@ mod walk;
 
 use sqlparser::ast::{Query, SetExpr, SetOperator, SetQuantifier, Spanned};
 
-pub(crate) use graph::{Graph, StreamPlan, plan};
+pub(crate) use graph::{Graph, StreamPlan, parallel, plan};
 
 use crate::error::{Place, RunError, SqlError};
 use crate::expr::{Environment, Translator, cast};

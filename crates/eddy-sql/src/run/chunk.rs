@@ -8,11 +8,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
-    TimestampMillisecondArray, UInt32Array, new_empty_array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, RecordBatch, RecordBatchOptions,
+    StringArray, TimestampMillisecondArray, UInt32Array, new_empty_array,
 };
-use arrow::compute::{concat, filter, take};
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::compute::{cast, concat, filter, take};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef, TimestampMillisecondType};
 
 use crate::error::RunError;
 
@@ -31,6 +31,11 @@ pub(crate) struct Chunk {
     pub(crate) watermarks: Arc<[i64]>,
 }
 
+/// What an array's values take. (The size of some types is not known; there are none of those here.)
+pub(crate) fn array_bytes(array: &ArrayRef) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_default()
+}
+
 impl Chunk {
     /// No rows, of the types of a schema whose last column is ROWTIME.
     pub(crate) fn empty(schema: &SchemaRef, has_ids: bool, watermarks: Arc<[i64]>) -> Self {
@@ -43,6 +48,12 @@ impl Chunk {
 
     pub(crate) fn n_rows(&self) -> usize {
         self.ticks.len()
+    }
+
+    /// What the rows take, without what else the arrays they are cut from hold.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let arrays = self.columns.iter().chain([&self.rowtimes]).chain(&self.ids);
+        arrays.map(array_bytes).sum()
     }
 
     pub(crate) fn rowtimes(&self) -> &TimestampMillisecondArray {
@@ -110,6 +121,31 @@ impl Chunk {
             ticks: self.ticks[begin..begin + n_rows].to_vec(),
             watermarks: Arc::clone(&self.watermarks),
         }
+    }
+
+    /// What left in parts, which may be none, of the types of a schema whose last column is ROWTIME.
+    pub(crate) fn of_parts(
+        parts: &[Self],
+        schema: &SchemaRef,
+        has_ids: bool,
+        watermarks: Arc<[i64]>,
+    ) -> Result<Self, RunError> {
+        if parts.is_empty() {
+            return Ok(Self::empty(schema, has_ids, watermarks));
+        }
+        Ok(Self { watermarks, ..Self::concat(parts)? })
+    }
+
+    /// Columns as DOUBLEs.
+    pub(crate) fn doubles(
+        &self,
+        columns: impl IntoIterator<Item = usize>,
+    ) -> Result<Vec<Float64Array>, RunError> {
+        let double = |column_idx: usize| {
+            let column = cast(&self.columns[column_idx], &DataType::Float64)?;
+            Ok(column.as_primitive::<Float64Type>().clone())
+        };
+        columns.into_iter().map(double).collect()
     }
 
     /// One after the other, with the first's watermarks.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use arrow::array::{ArrayRef, AsArray};
 use eddy_record::{Column, RecordFormat, Schema, SqlType, Value};
 
-use crate::Counters;
+use crate::error::RunError;
+use crate::{Counters, Limits};
 
 /// A row of the error stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,14 @@ impl ErrorRow {
         .into()
     }
 
+    /// What the row at fault was made of; where that is not known, its time and what it holds.
+    pub fn made_of(&self) -> String {
+        self.id.clone().unwrap_or_else(|| {
+            let hash = super::fnv1a(self.data_row.as_bytes());
+            format!("{}:{hash:016x}", self.data_rowtime_ms)
+        })
+    }
+
     /// The hexadecimal digits of DATA_ROW, at most 49 152.
     pub fn data_row_hex(&self) -> String {
         const MOST_BYTES: usize = 49_152 / 2;
@@ -81,10 +90,11 @@ fn id_of(ids: &ArrayRef, row: usize) -> Option<String> {
     Some(ids.as_string_opt::<i32>()?.value(row).to_owned())
 }
 
-/// Where operators report rows at fault.
+/// Where operators report rows at fault, and what they may hold.
 #[derive(Debug)]
 pub(crate) struct Errors<'a> {
     pub(crate) pump: &'a str,
+    pub(crate) limits: &'a Limits,
     pub(crate) rows: &'a mut Vec<ErrorRow>,
     pub(crate) counters: &'a mut Counters,
     /// Which operator of the pump is at work, in the order in which they are visited, from 1.
@@ -92,6 +102,31 @@ pub(crate) struct Errors<'a> {
 }
 
 impl Errors<'_> {
+    /// Checks what is held against its bound; `what` says where in the pump.
+    pub(crate) fn check_rows(&self, what: &str, held: usize, most: usize) -> Result<(), RunError> {
+        if held > most {
+            return Err(RunError::TooMany { held: self.held(what), most });
+        }
+        Ok(())
+    }
+
+    /// The same for bytes.
+    pub(crate) fn check_bytes(
+        &self,
+        what: &str,
+        held: usize,
+        most_bytes: usize,
+    ) -> Result<(), RunError> {
+        if held > most_bytes {
+            return Err(RunError::TooLarge { held: self.held(what), most_bytes });
+        }
+        Ok(())
+    }
+
+    fn held(&self, what: &str) -> String {
+        if self.pump.is_empty() { what.to_owned() } else { format!("{what} of pump {}", self.pump) }
+    }
+
     /// Reports a row of a chunk.
     pub(crate) fn report(&mut self, chunk: &super::Chunk, row: usize, name: &str, message: &str) {
         let tick = chunk.ticks[row];
@@ -112,5 +147,12 @@ impl Errors<'_> {
             tick,
         });
         self.counters.failed += 1;
+    }
+
+    /// Reports a row that has come too late.
+    pub(crate) fn late(&mut self, chunk: &super::Chunk, row: usize, message: &str) {
+        self.report(chunk, row, "Late row", message);
+        self.counters.failed -= 1;
+        self.counters.late += 1;
     }
 }

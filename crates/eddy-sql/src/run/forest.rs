@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringBuilder};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::array::{Array, Float64Builder, StringBuilder};
+use arrow::datatypes::SchemaRef;
+use eddy_detect::Grader;
 use rcf::{Attribution, Forest, ForestSettings};
 
 use super::errors::Errors;
@@ -15,7 +16,7 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::Typed;
-use crate::limits::{MAX_KEYS, MAX_MODEL_BYTES, MODEL_POINT_BYTES};
+use crate::limits::{MAX_MODEL_BYTES, MAX_MODELS, MODEL_POINT_BYTES};
 
 /// Beyond it f32 does not hold every integer.
 const EXACT: f64 = 16_777_216.0;
@@ -36,6 +37,8 @@ pub(crate) enum Explains {
 pub(crate) struct Forests {
     settings: ForestSettings,
     explains: Explains,
+    // Whether the grade and the threshold of each score are columns.
+    grades: bool,
     // The columns of the point, and their names.
     point: Vec<(usize, String)>,
     partition_by: Expressions,
@@ -60,12 +63,14 @@ struct Model {
     used: u64,
     // Subtracted from each column: 0, or its first value where f32 would not tell values apart.
     shifts: Vec<f64>,
+    // Used only where there are grades.
+    grader: Grader,
 }
 
 impl Forests {
     pub(crate) fn new(
         settings: ForestSettings,
-        explains: Explains,
+        (explains, grades): (Explains, bool),
         point: Vec<(usize, String)>,
         partition_by: Vec<Typed>,
         schema: SchemaRef,
@@ -73,7 +78,7 @@ impl Forests {
         let keys = Keys::new(partition_by.iter().map(|key| key.sql_type))?;
         let partition_by = Expressions::new(partition_by, schema);
         let models = Models::new(&settings);
-        Ok(Self { settings, explains, point, partition_by, keys, models })
+        Ok(Self { settings, explains, grades, point, partition_by, keys, models })
     }
 }
 
@@ -82,7 +87,7 @@ impl Models {
         let numbers = settings.n_dims * settings.shingle_size;
         let point = MODEL_POINT_BYTES + 3 * size_of::<f32>() * numbers;
         let model = settings.n_trees * settings.sample_size * point;
-        let most = (MAX_MODEL_BYTES / model.max(1)).clamp(1, MAX_KEYS);
+        let most = (MAX_MODEL_BYTES / model.max(1)).clamp(1, MAX_MODELS);
         Self { by_key: BTreeMap::new(), order: BTreeMap::new(), n_uses: 0, most }
     }
 
@@ -103,6 +108,7 @@ impl Models {
             forest: settings.build().expect("the planner checked the settings"),
             used: 0,
             shifts: Vec::new(),
+            grader: Grader::default(),
         });
         model.used = self.n_uses;
         model
@@ -117,17 +123,11 @@ impl Operator for Forests {
     ) -> Result<Chunk, RunError> {
         let (mut chunk, keys) = self.partition_by.evaluate(inputs.remove(0), errors)?;
         let keys = self.keys.rows(&keys)?;
-        let columns: Vec<ArrayRef> = self
-            .point
-            .iter()
-            .map(|(column_idx, _)| {
-                arrow::compute::cast(&chunk.columns[*column_idx], &DataType::Float64)
-            })
-            .collect::<Result<_, _>>()?;
-        let numbers: Vec<_> = columns.iter().map(|it| it.as_primitive::<Float64Type>()).collect();
+        let numbers = chunk.doubles(self.point.iter().map(|(column_idx, _)| *column_idx))?;
         let n_rows = chunk.n_rows();
         let mut scores = Float64Builder::with_capacity(n_rows);
         let mut texts = StringBuilder::new();
+        let (mut grades, mut thresholds) = (Float64Builder::new(), Float64Builder::new());
         let mut point = vec![0_f32; numbers.len()];
         for row in 0..n_rows {
             let key = key_of(keys.as_ref(), row);
@@ -149,24 +149,40 @@ impl Operator for Forests {
             }
             if !is_whole || point.iter().any(|x| !x.is_finite()) {
                 scores.append_null();
-                texts.append_null();
+                if self.explains != Explains::Nothing {
+                    texts.append_null();
+                }
+                if self.grades {
+                    grades.append_null();
+                    thresholds.append_null();
+                }
                 errors.counters.unscored += 1;
                 continue;
             }
             let checked = "the point is finite and has the forest's dimensions";
-            if self.explains == Explains::Nothing {
-                scores.append_value(model.forest.score_and_update(&point).expect(checked));
-                continue;
-            }
-            let score = model.forest.score(&point).expect(checked);
-            let attribution = model.forest.attribution(&point).expect(checked);
-            model.forest.update(&point).expect(checked);
+            let score = if self.explains == Explains::Nothing {
+                model.forest.score_and_update(&point).expect(checked)
+            } else {
+                let score = model.forest.score(&point).expect(checked);
+                let attribution = model.forest.attribution(&point).expect(checked);
+                model.forest.update(&point).expect(checked);
+                texts.append_value(explanation(&self.point, &attribution, self.explains));
+                score
+            };
             scores.append_value(score);
-            texts.append_value(explanation(&self.point, &attribution, self.explains));
+            if self.grades {
+                let found = model.grader.grade(score, self.settings.shingle_size);
+                grades.append_value(found.grade);
+                thresholds.append_value(found.threshold);
+            }
         }
         chunk.columns.push(Arc::new(scores.finish()));
         if self.explains != Explains::Nothing {
             chunk.columns.push(Arc::new(texts.finish()));
+        }
+        if self.grades {
+            chunk.columns.push(Arc::new(grades.finish()));
+            chunk.columns.push(Arc::new(thresholds.finish()));
         }
         Ok(chunk)
     }
@@ -182,6 +198,7 @@ impl Operator for Forests {
             for shift in &model.shifts {
                 writer.0.extend_from_slice(&shift.to_le_bytes());
             }
+            writer.bytes(&model.grader.to_bytes());
             writer.bytes(&model.forest.to_bytes());
         }
         Ok(writer.0)
@@ -195,6 +212,8 @@ impl Operator for Forests {
             for _ in 0..reader.count()? {
                 shifts.push(f64::from_le_bytes(reader.number()?.to_le_bytes()));
             }
+            let damaged = || RunError::Snapshot { reason: "grades are damaged".to_owned() };
+            let grader = Grader::from_bytes(reader.bytes()?).ok_or_else(damaged)?;
             let forest = Forest::from_bytes(reader.bytes()?)
                 .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
             if *forest.settings() != self.settings {
@@ -204,7 +223,7 @@ impl Operator for Forests {
             self.models.n_uses += 1;
             let used = self.models.n_uses;
             self.models.order.insert(used, key.clone());
-            self.models.by_key.insert(key, Model { forest, used, shifts });
+            self.models.by_key.insert(key, Model { forest, used, shifts, grader });
         }
         reader.end()
     }
@@ -252,8 +271,8 @@ mod tests {
         let settings = ForestSettings::new(1);
         let mut models = Models { most: 2, ..Models::new(&settings) };
         let (mut rows, mut counters) = (Vec::new(), crate::Counters::default());
-        let mut errors =
-            Errors { pump: "P", rows: &mut rows, counters: &mut counters, operator_idx: 0 };
+        let (limits, rows, counters) = (&crate::Limits::default(), &mut rows, &mut counters);
+        let mut errors = Errors { pump: "P", limits, rows, counters, operator_idx: 0 };
         for key in [b"a", b"b", b"a", b"c", b"a"] {
             models.of(key, &settings, &mut errors);
         }

@@ -9,10 +9,10 @@ use arrow::datatypes::DataType;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 
+use super::errors::Errors;
 use super::state::{Reader, Writer};
 use crate::error::RunError;
 use crate::expr::Aggregate;
-use crate::limits::MAX_AGGREGATE_BYTES;
 use crate::types::Type;
 
 /// The key of a group, as bytes.
@@ -95,6 +95,8 @@ pub(crate) fn sorted_sets(state: &ArrayRef) -> Result<ArrayRef, RunError> {
 pub(crate) struct Groups {
     index: HashMap<Box<[u8]>, usize>,
     keys: Vec<Box<[u8]>>,
+    // Of the keys, which are here and in the index.
+    n_key_bytes: usize,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
 }
 
@@ -107,7 +109,7 @@ impl std::fmt::Debug for Groups {
 impl Groups {
     pub(crate) fn new(aggregates: &[Aggregate]) -> Result<Self, RunError> {
         let accumulators = aggregates.iter().map(Aggregate::groups).collect::<Result<_, _>>()?;
-        Ok(Self { index: HashMap::new(), keys: Vec::new(), accumulators })
+        Ok(Self { index: HashMap::new(), keys: Vec::new(), n_key_bytes: 0, accumulators })
     }
 
     pub(crate) fn n_groups(&self) -> usize {
@@ -120,6 +122,7 @@ impl Groups {
             return *group;
         }
         let group = self.keys.len();
+        self.n_key_bytes += 2 * key.len();
         self.keys.push(key.into());
         self.index.insert(key.into(), group);
         group
@@ -138,19 +141,18 @@ impl Groups {
         Ok(())
     }
 
-    /// What the aggregates hold, checked against the bound.
-    pub(crate) fn check_size(&self, held: impl FnOnce() -> String) -> Result<(), RunError> {
-        let n_bytes: usize = self.accumulators.iter().map(|it| it.size()).sum();
-        if n_bytes > MAX_AGGREGATE_BYTES {
-            return Err(RunError::TooLarge { held: held(), most_bytes: MAX_AGGREGATE_BYTES });
-        }
-        Ok(())
+    /// Checks the groups, and what they hold, against the bounds.
+    pub(crate) fn check_size(&self, what: &str, errors: &Errors<'_>) -> Result<(), RunError> {
+        errors.check_rows(what, self.n_groups(), errors.limits.groups)?;
+        let aggregates: usize = self.accumulators.iter().map(|it| it.size()).sum();
+        errors.check_bytes(what, aggregates + self.n_key_bytes, errors.limits.aggregate_bytes)
     }
 
     /// Takes the first groups out: their keys, and a column an aggregate.
     pub(crate) fn emit(&mut self, n_groups: usize) -> Result<(Vec<Key>, Vec<ArrayRef>), RunError> {
         let all = n_groups == self.keys.len();
         let keys: Vec<Key> = self.keys.drain(..n_groups).collect();
+        self.n_key_bytes -= keys.iter().map(|key| 2 * key.len()).sum::<usize>();
         let emit = || if all { EmitTo::All } else { EmitTo::First(n_groups) };
         let values = self
             .accumulators
@@ -210,6 +212,7 @@ impl Groups {
             if reader.number()? != 0 {
                 groups.index.insert(key.clone(), group);
             }
+            groups.n_key_bytes += 2 * key.len();
             groups.keys.push(key);
         }
         if n_groups == 0 {

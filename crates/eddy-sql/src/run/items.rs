@@ -16,7 +16,6 @@ use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::time::Step;
 use crate::expr::{Typed, arrow_schema};
-use crate::limits::MAX_GROUPS;
 use crate::types::Type;
 
 /// What is told of the items of a window.
@@ -43,6 +42,7 @@ pub(crate) struct Items {
 #[derive(Debug, Default)]
 struct Counts {
     counts: HashMap<Box<str>, (u64, usize)>,
+    n_bytes: usize,
 }
 
 impl Counts {
@@ -51,6 +51,7 @@ impl Counts {
         match self.counts.get_mut(item) {
             Some((had, _)) => *had += count,
             None => {
+                self.n_bytes += item.len();
                 self.counts.insert(item.into(), (count, n_items));
             }
         }
@@ -114,10 +115,9 @@ impl Operator for Items {
             if let Some(item) = item {
                 counts.add(item, 1);
             }
-            if counts.counts.len() > MAX_GROUPS {
-                let held = format!("a window of items of pump {}", errors.pump);
-                return Err(RunError::TooMany { held, most: MAX_GROUPS });
-            }
+            let limits = errors.limits;
+            errors.check_rows("a window of items", counts.counts.len(), limits.groups)?;
+            errors.check_bytes("a window of items", counts.n_bytes, limits.aggregate_bytes)?;
         }
         errors.counters.aggregated += chunk.n_rows() as u64;
         let mut out = Vec::new();
@@ -138,10 +138,7 @@ impl Operator for Items {
             out.push(Chunk { columns, rowtimes, ids, ticks, watermarks: Arc::from([]) });
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.schema, chunk.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {

@@ -13,7 +13,6 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::{Typed, arrow_schema};
-use crate::limits::MAX_JOIN_ROWS;
 use crate::types::Type;
 
 /// UNION ALL: the rows of all inputs. One row may come by several of them, at several times.
@@ -35,6 +34,20 @@ struct Side {
     types: Vec<Type>,
     // Rows that others may meet, oldest first, each a chunk of one row.
     held: VecDeque<Held>,
+    n_bytes: usize,
+}
+
+impl Side {
+    fn hold(&mut self, row: Held) {
+        self.n_bytes += row.n_bytes;
+        self.held.push_back(row);
+    }
+
+    fn pop(&mut self) -> Option<Held> {
+        let row = self.held.pop_front()?;
+        self.n_bytes -= row.n_bytes;
+        Some(row)
+    }
 }
 
 #[derive(Debug)]
@@ -42,6 +55,8 @@ struct Held {
     row: Chunk,
     time: i64,
     matched: bool,
+    // Its part of those of the rows that it came with.
+    n_bytes: usize,
 }
 
 /// The left side's columns, then the right side's, then each side's own ROWTIME.
@@ -67,7 +82,7 @@ impl StreamJoin {
         condition: Typed,
         schema: SchemaRef,
     ) -> Self {
-        let side = |(frame, types)| Side { frame, types, held: VecDeque::new() };
+        let side = |(frame, types)| Side { frame, types, held: VecDeque::new(), n_bytes: 0 };
         let condition = Expressions::new([condition], Arc::clone(&schema));
         Self {
             left: side(left),
@@ -163,10 +178,10 @@ impl StreamJoin {
         let mut gone = Vec::new();
         if let Some(Frame::Rows(before)) = own_frame {
             while own.held.len() > before {
-                gone.extend(own.held.pop_front());
+                gone.extend(own.pop());
             }
         }
-        own.held.push_back(row);
+        own.hold(row);
         self.leave(gone, is_left, tick, watermarks, out, errors)
     }
 
@@ -210,7 +225,7 @@ impl StreamJoin {
                     Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
                 };
                 if ends < time || (time == i64::MAX && ends == i64::MAX) {
-                    gone.extend(side.held.pop_front());
+                    gone.extend(side.pop());
                 } else {
                     break;
                 }
@@ -245,6 +260,8 @@ impl Operator for StreamJoin {
         let watermarks: Arc<[i64]> =
             left.watermarks.iter().zip(right.watermarks.iter()).map(|(a, b)| *a.min(b)).collect();
         let (mut at_left, mut at_right) = (0, 0);
+        let row_bytes = |chunk: &Chunk| chunk.n_bytes() / chunk.n_rows().max(1);
+        let (left_bytes, right_bytes) = (row_bytes(&left), row_bytes(&right));
         let mut out = Vec::new();
         for (tick_idx, time) in watermarks.iter().enumerate() {
             let tick = u32::try_from(tick_idx).expect("a batch has fewer ticks");
@@ -264,21 +281,20 @@ impl Operator for StreamJoin {
                 let row = chunk.slice(*at, 1);
                 self.latest = self.latest.max(row.rowtimes().value(0));
                 *at += 1;
-                let held = Held { row, time: self.latest, matched: false };
+                // What the time had passed before this row leaves before it, as it would have if the
+                // time had been told of in between.
+                self.expire(self.latest.min(*time), tick, &watermarks, &mut out, errors)?;
+                let n_bytes = if is_left { left_bytes } else { right_bytes };
+                let held = Held { row, time: self.latest, matched: false, n_bytes };
                 self.meet(held, is_left, tick, &watermarks, &mut out, errors)?;
             }
             self.expire(*time, tick, &watermarks, &mut out, errors)?;
         }
         for side in [&self.left, &self.right] {
-            if side.held.len() > MAX_JOIN_ROWS {
-                let held = format!("JOIN of pump {}", errors.pump);
-                return Err(RunError::TooMany { held, most: MAX_JOIN_ROWS });
-            }
+            errors.check_rows("JOIN", side.held.len(), errors.limits.join_rows)?;
+            errors.check_bytes("JOIN", side.n_bytes, errors.limits.held_bytes)?;
         }
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, left.ids.is_some(), watermarks));
-        }
-        Chunk::concat(&out)
+        Chunk::of_parts(&out, &self.schema, left.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {
@@ -322,8 +338,9 @@ impl Operator for StreamJoin {
                 continue;
             }
             let rows = reader.rows()?;
+            let n_bytes = rows.n_bytes() / n_held;
             for (row, (time, matched)) in times.into_iter().enumerate() {
-                side.held.push_back(Held { row: rows.slice(row, 1), time, matched });
+                side.hold(Held { row: rows.slice(row, 1), time, matched, n_bytes });
             }
         }
         reader.end()
@@ -455,10 +472,7 @@ impl Operator for TableJoin {
             out.push(self.side_by_side(&chunk, &left, &right)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.schema, chunk.ids.is_some(), watermarks)
     }
 }
 

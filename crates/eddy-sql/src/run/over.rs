@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_common::ScalarValue;
 use datafusion_expr::Accumulator;
 
+use super::chunk::array_bytes;
 use super::errors::Errors;
 use super::evaluate::Expressions;
 use super::groups::{Keys, key_of, sorted_sets};
@@ -16,7 +17,6 @@ use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::{Aggregate, Typed};
-use crate::limits::{MAX_AGGREGATE_BYTES, MAX_KEYS, MAX_WINDOW_ROWS};
 
 /// Which rows a window holds, beside the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +80,8 @@ pub(crate) struct OverWindow {
     partitions: BTreeMap<Box<[u8]>, Partition>,
     // ROWTIMEs do not fall inside a window.
     latest: i64,
-    // What the aggregates of windows without a bound hold.
+    // What the rows of all windows take, and the aggregates of those without a bound.
+    n_row_bytes: usize,
     n_bytes: usize,
 }
 
@@ -96,6 +97,11 @@ struct Partition {
 impl Partition {
     fn n_bytes(&self) -> usize {
         self.running.iter().map(|running| running.size()).sum()
+    }
+
+    fn n_row_bytes(&self) -> usize {
+        let rowtimes = size_of::<i64>() * self.rowtimes.len();
+        rowtimes + self.arguments.iter().map(array_bytes).sum::<usize>()
     }
 }
 
@@ -116,8 +122,17 @@ impl OverWindow {
         let n_keys = partition_by.len();
         let arguments = functions.iter().flat_map(Over::arguments);
         let exprs = Expressions::new(partition_by.into_iter().chain(arguments), schema);
-        let partitions = BTreeMap::new();
-        Ok(Self { frame, functions, exprs, keys, n_keys, partitions, latest: i64::MIN, n_bytes: 0 })
+        Ok(Self {
+            frame,
+            functions,
+            exprs,
+            keys,
+            n_keys,
+            partitions: BTreeMap::new(),
+            latest: i64::MIN,
+            n_row_bytes: 0,
+            n_bytes: 0,
+        })
     }
 
     /// Values for the new rows of one partition, a column a function.
@@ -309,6 +324,7 @@ impl Operator for OverWindow {
         for (key, rows) in by_key {
             let mut partition = self.partitions.remove(key).unwrap_or_default();
             self.n_bytes -= partition.n_bytes();
+            self.n_row_bytes -= partition.n_row_bytes();
             if partition.running.is_empty() && self.frame == Frame::Unbounded {
                 partition.running = self.running()?;
             }
@@ -330,6 +346,7 @@ impl Operator for OverWindow {
             columns.iter_mut().zip(values).for_each(|(column, value)| column.push(value));
             self.forget(&mut partition)?;
             self.n_bytes += partition.n_bytes();
+            self.n_row_bytes += partition.n_row_bytes();
             self.partitions.insert(key.into(), partition);
         }
         let place = UInt32Array::from(place);
@@ -339,21 +356,19 @@ impl Operator for OverWindow {
         }
         if let Frame::Range(ms) = self.frame {
             let oldest = self.latest.saturating_sub(ms);
+            let n_row_bytes = &mut self.n_row_bytes;
             self.partitions.retain(|_, partition| {
-                partition.rowtimes.last().is_some_and(|time| *time >= oldest)
+                let stays = partition.rowtimes.last().is_some_and(|time| *time >= oldest);
+                *n_row_bytes -= if stays { 0 } else { partition.n_row_bytes() };
+                stays
             });
         }
-        if self.n_bytes > MAX_AGGREGATE_BYTES {
-            let held = format!("OVER of pump {}", errors.pump);
-            return Err(RunError::TooLarge { held, most_bytes: MAX_AGGREGATE_BYTES });
-        }
+        let limits = errors.limits;
+        errors.check_bytes("OVER", self.n_bytes, limits.aggregate_bytes)?;
+        errors.check_bytes("OVER", self.n_row_bytes, limits.held_bytes)?;
         let n_held: usize = self.partitions.values().map(|it| it.rowtimes.len()).sum();
-        for (held, most) in [(n_held, MAX_WINDOW_ROWS), (self.partitions.len(), MAX_KEYS)] {
-            if held > most {
-                let held = format!("OVER of pump {}", errors.pump);
-                return Err(RunError::TooMany { held, most });
-            }
-        }
+        errors.check_rows("OVER", n_held, limits.window_rows)?;
+        errors.check_rows("OVER", self.partitions.len(), limits.keys)?;
         Ok(chunk)
     }
 
@@ -406,6 +421,7 @@ impl Operator for OverWindow {
                 }
             }
             self.n_bytes += partition.n_bytes();
+            self.n_row_bytes += partition.n_row_bytes();
             self.partitions.insert(key, partition);
         }
         reader.end()

@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 
+use super::chunk::array_bytes;
 use super::errors::Errors;
 use super::evaluate::Expressions;
 use super::state::{Reader, Writer};
@@ -15,7 +16,6 @@ use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::Typed;
 use crate::expr::time::Step;
-use crate::limits::MAX_HELD_ROWS;
 
 /// What the first term of ORDER BY is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ pub(crate) struct Sort {
     options: Vec<SortOptions>,
     held: Vec<Held>,
     n_held: usize,
+    n_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -55,7 +56,7 @@ impl Sort {
     ) -> Self {
         let (terms, options): (Vec<Typed>, Vec<SortOptions>) = terms.into_iter().unzip();
         let keys = Expressions::new([time].into_iter().chain(terms), schema);
-        Self { within, keys, options, held: Vec::new(), n_held: 0 }
+        Self { within, keys, options, held: Vec::new(), n_held: 0, n_bytes: 0 }
     }
 
     /// When a row of that time may leave.
@@ -74,6 +75,7 @@ impl Sort {
         let earliest = times.iter().map(|time| time.map_or(i64::MIN, |time| self.leaves(time)));
         let earliest = earliest.min().unwrap_or(i64::MAX);
         self.n_held += chunk.n_rows();
+        self.n_bytes += chunk.n_bytes() + keys.iter().map(array_bytes).sum::<usize>();
         self.held.push(Held { chunk, keys, earliest });
     }
 }
@@ -102,14 +104,12 @@ impl Operator for Sort {
         }
         self.hold(chunk, keys);
         if !self.held.iter().any(|held| held.earliest <= time) {
-            if self.n_held > MAX_HELD_ROWS {
-                let held = format!("ORDER BY of pump {}", errors.pump);
-                return Err(RunError::TooMany { held, most: MAX_HELD_ROWS });
-            }
+            errors.check_rows("ORDER BY", self.n_held, errors.limits.held_rows)?;
+            errors.check_bytes("ORDER BY", self.n_bytes, errors.limits.held_bytes)?;
             return Ok(Chunk { watermarks, ..nothing });
         }
         let held = std::mem::take(&mut self.held);
-        self.n_held = 0;
+        (self.n_held, self.n_bytes) = (0, 0);
         let chunks: Vec<Chunk> = held.iter().map(|held| held.chunk.clone()).collect();
         let all = Chunk { watermarks: Arc::clone(&all_watermarks), ..Chunk::concat(&chunks)? };
         let n_keys = held[0].keys.len();
@@ -128,7 +128,7 @@ impl Operator for Sort {
                 Some(tick) => ticks.push(Some(tick.max(all.ticks[row]))),
                 None => {
                     ticks.push(None);
-                    stays.push(u32::try_from(row).expect("bounded by MAX_HELD_ROWS"));
+                    stays.push(u32::try_from(row).expect("rows held are bounded"));
                 }
             }
         }
@@ -188,9 +188,17 @@ pub(crate) struct TimeSort {
     within_ms: i64,
     // The latest time seen.
     latest: i64,
-    // Rows that wait, one a chunk of one row, by time and arrival.
-    held: BTreeMap<(i64, u64), Chunk>,
+    // Rows that wait, by time and arrival.
+    held: BTreeMap<(i64, u64), Waiting>,
+    n_bytes: usize,
     n_arrived: u64,
+}
+
+/// One row, and its part of the bytes of those that it came with.
+#[derive(Debug)]
+struct Waiting {
+    row: Chunk,
+    n_bytes: usize,
 }
 
 impl TimeSort {
@@ -200,8 +208,15 @@ impl TimeSort {
             within_ms,
             latest: i64::MIN,
             held: BTreeMap::new(),
+            n_bytes: 0,
             n_arrived: 0,
         }
+    }
+
+    fn hold(&mut self, time: i64, row: Chunk, n_bytes: usize) {
+        self.held.insert((time, self.n_arrived), Waiting { row, n_bytes });
+        self.n_arrived += 1;
+        self.n_bytes += n_bytes;
     }
 
     fn threshold(&self) -> i64 {
@@ -220,6 +235,7 @@ impl Operator for TimeSort {
         let mut watermarks = Vec::with_capacity(chunk.watermarks.len());
         let (mut out, mut ticks) = (Vec::new(), Vec::new());
         let mut row = 0;
+        let row_bytes = chunk.n_bytes() / chunk.n_rows().max(1);
         for (tick, time) in chunk.watermarks.iter().enumerate() {
             let tick = u32::try_from(tick).expect("a batch has fewer ticks");
             while row < chunk.n_rows() && chunk.ticks[row] == tick {
@@ -227,16 +243,13 @@ impl Operator for TimeSort {
                     None => errors.report(&chunk, row, "Late row", "its time is NULL"),
                     Some(time) if time < self.threshold() => {
                         let message = "its time is further behind than WITHIN INTERVAL allows";
-                        errors.report(&chunk, row, "Late row", message);
-                        errors.counters.failed -= 1;
-                        errors.counters.late += 1;
+                        errors.late(&chunk, row, message);
                     }
                     Some(time) => {
                         self.latest = self.latest.max(time);
                         let mut held = chunk.slice(row, 1);
                         held.rowtimes = keys[0].slice(row, 1);
-                        self.held.insert((time, self.n_arrived), held);
-                        self.n_arrived += 1;
+                        self.hold(time, held, row_bytes);
                     }
                 }
                 row += 1;
@@ -246,15 +259,15 @@ impl Operator for TimeSort {
                 if first.key().0 > threshold {
                     break;
                 }
-                out.push(first.remove());
+                let Waiting { row, n_bytes } = first.remove();
+                self.n_bytes -= n_bytes;
+                out.push(row);
                 ticks.push(tick);
             }
             watermarks.push(threshold);
         }
-        if self.held.len() > MAX_HELD_ROWS {
-            let held = format!("ORDER BY .. WITHIN of pump {}", errors.pump);
-            return Err(RunError::TooMany { held, most: MAX_HELD_ROWS });
-        }
+        errors.check_rows("ORDER BY .. WITHIN", self.held.len(), errors.limits.held_rows)?;
+        errors.check_bytes("ORDER BY .. WITHIN", self.n_bytes, errors.limits.held_bytes)?;
         let watermarks: Arc<[i64]> = watermarks.into();
         if out.is_empty() {
             return Ok(Chunk { watermarks, ..chunk.slice(0, 0) });
@@ -265,7 +278,7 @@ impl Operator for TimeSort {
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
         let mut writer = Writer::default();
         writer.number(self.latest);
-        let rows: Vec<Chunk> = self.held.values().cloned().collect();
+        let rows: Vec<Chunk> = self.held.values().map(|held| held.row.clone()).collect();
         writer.count(usize::from(!rows.is_empty()));
         if !rows.is_empty() {
             writer.rows(&Chunk::concat(&rows)?)?;
@@ -278,9 +291,9 @@ impl Operator for TimeSort {
         self.latest = reader.number()?;
         if reader.count()? > 0 {
             let rows = reader.rows()?;
+            let row_bytes = rows.n_bytes() / rows.n_rows().max(1);
             for row in 0..rows.n_rows() {
-                self.held.insert((rows.rowtimes().value(row), self.n_arrived), rows.slice(row, 1));
-                self.n_arrived += 1;
+                self.hold(rows.rowtimes().value(row), rows.slice(row, 1), row_bytes);
             }
         }
         reader.end()

@@ -16,7 +16,6 @@ use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::time::Step;
 use crate::expr::{Aggregate, Typed};
-use crate::limits::MAX_GROUPS;
 
 /// When a group leaves.
 #[derive(Clone, Copy, Debug)]
@@ -155,12 +154,8 @@ impl Operator for Tumble {
             let arguments: Vec<ArrayRef> =
                 arguments.iter().map(|array| array.slice(begin, n_rows)).collect();
             open.update(&arguments, &groups)?;
-            open.check_size(|| format!("a window of pump {}", errors.pump))?;
+            open.check_size("a window", errors)?;
             errors.counters.aggregated += n_rows as u64;
-            if open.n_groups() > MAX_GROUPS {
-                let held = format!("a window of pump {}", errors.pump);
-                return Err(RunError::TooMany { held, most: MAX_GROUPS });
-            }
             begin += n_rows;
         }
         let mut out = Vec::new();
@@ -175,10 +170,7 @@ impl Operator for Tumble {
             out.push(self.grouping.rows(&keys, values, &ends, chunk.ids.is_some(), errors)?);
         }
         let watermarks = Arc::clone(&chunk.watermarks);
-        if out.is_empty() {
-            return Ok(Chunk::empty(&self.grouping.schema, chunk.ids.is_some(), watermarks));
-        }
-        Ok(Chunk { watermarks, ..Chunk::concat(&out)? })
+        Chunk::of_parts(&out, &self.grouping.schema, chunk.ids.is_some(), watermarks)
     }
 
     fn due_ms(&self) -> i64 {
@@ -271,7 +263,6 @@ impl Operator for Staggered {
             groups.push(group);
         }
         self.groups.update(arguments, &groups)?;
-        self.groups.check_size(|| format!("a stagger window of pump {}", errors.pump))?;
         errors.counters.aggregated += chunk.n_rows() as u64;
         let mut ends = Vec::new();
         while let Some((close, key)) = self.closes.front() {
@@ -283,16 +274,14 @@ impl Operator for Staggered {
             self.n_closed = self.n_closed.saturating_sub(1);
             self.closes.pop_front();
         }
-        if self.groups.n_groups() > MAX_GROUPS {
-            let held = format!("a stagger window of pump {}", errors.pump);
-            return Err(RunError::TooMany { held, most: MAX_GROUPS });
-        }
         let watermarks = Arc::clone(&chunk.watermarks);
         let has_ids = chunk.ids.is_some();
         if ends.is_empty() {
+            self.groups.check_size("a stagger window", errors)?;
             return Ok(Chunk::empty(&self.grouping.schema, has_ids, watermarks));
         }
         let (keys, values) = self.groups.emit(ends.len())?;
+        self.groups.check_size("a stagger window", errors)?;
         let out = self.grouping.rows(&keys, values, &ends, has_ids, errors)?;
         Ok(Chunk { watermarks, ..out })
     }

@@ -3,7 +3,7 @@
 //!
 //! An input line is a record, with its arrival time in `ROWTIME` and, where a case needs them,
 //! `PARTITION_KEY`, `SEQUENCE_NUMBER` and `SHARD_ID`; or `{"WATERMARK":".."}`. `options.json` may
-//! name outputs, a seed, a start and reference tables. At the end of the input the time goes to its
+//! name outputs, a seed, a start, an allowed lateness and reference tables. At the end of the input the time goes to its
 //! end. Where the expectation comes from stands in a comment of `app.sql`.
 
 use std::fs;
@@ -61,6 +61,7 @@ fn load(folder: &Path) -> Case {
         options.outputs = Some(names.collect());
     }
     options.seed = told["seed"].as_u64().unwrap_or(1);
+    options.lateness_ms = told["lateness_ms"].as_i64();
     options.has_ids = told["ids"].as_bool().unwrap_or(false);
     if let Some(start) = told["start"].as_str() {
         options.start_ms = parse_timestamp_ms(start).expect("a time");
@@ -121,6 +122,28 @@ impl Case {
     pub(crate) fn application(&self) -> Application {
         Application::new(&self.text, self.options.clone())
             .unwrap_or_else(|error| panic!("{}: {error}", self.name))
+    }
+
+    fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(&self.name)
+    }
+
+    /// Writes what the case gives where something else is expected.
+    pub(crate) fn write(&self, rows: &str, errors: &str) {
+        if self.expected.as_deref() != Some(rows) {
+            fs::write(self.folder().join("expected.ndjson"), rows).expect("written");
+        }
+        let is_expected = self.expected_errors.as_deref() == Some(errors);
+        if !errors.is_empty() && !is_expected && self.options.outputs.is_none() {
+            fs::write(self.folder().join("errors.ndjson"), errors).expect("written");
+        }
+    }
+
+    /// Writes why the case is refused where another reason is expected.
+    pub(crate) fn write_refused(&self, reason: &str) {
+        if self.refused.as_deref().map(str::trim_end) != Some(reason) {
+            fs::write(self.folder().join("refused.txt"), format!("{reason}\n")).expect("written");
+        }
     }
 
     /// What comes out, and the error stream, in batches of at most so many rows.

@@ -74,6 +74,33 @@ fn scores_are_those_of_the_forest_with_the_functions_defaults() {
 }
 
 #[test]
+fn grades_are_those_of_the_detector_with_the_same_settings() {
+    let text = r#"CREATE STREAM "OUT" (s DOUBLE, g DOUBLE, t DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM ANOMALY_SCORE, ANOMALY_GRADE, ANOMALY_THRESHOLD
+        FROM TABLE(RANDOM_CUT_FOREST(CURSOR(SELECT STREAM v FROM SOURCE_SQL_STREAM_001), 30, 64, 100000, 4))"#;
+    let schema = schema(&[("v", "DOUBLE")]);
+    let settings = eddy_detect::DetectorSettings {
+        trees: 30,
+        sample_size: 64,
+        shingle_size: 4,
+        grades: true,
+        ..Default::default()
+    };
+    let mut detector = eddy_detect::Detector::new(&settings, schema.clone().into()).expect("valid");
+    let rows: Vec<Vec<Value>> = readings(1000).map(|v| vec![Value::Double(v)]).collect();
+    let (out, _) = run(text, Options::new(schema), rows.clone());
+    for (found, values) in out.iter().zip(rows) {
+        let scored = detector.score(&Record { values: values.into() }).expect("a point");
+        let grade = scored.grade.expect("there are grades");
+        let expected = [scored.score.expect("a score"), grade.grade, grade.threshold];
+        assert_eq!(*found.values, expected.map(Value::Double));
+    }
+    let n_graded = out.iter().filter(|row| score(row, 1) > 0.0).count();
+    // One anomaly each: what follows it in the shingle has no grade of its own.
+    assert!((10..=20).contains(&n_graded), "{n_graded}");
+}
+
+#[test]
 fn parameters_shingles_and_computed_columns_reach_the_forest() {
     let text = r#"CREATE STREAM "OUT" (s DOUBLE);
         CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM ANOMALY_SCORE FROM TABLE(

@@ -1,4 +1,5 @@
-//! Every case gives what it must.
+//! Every case gives what it must. With `UPDATE_GOLDEN=1` what a case gives is written into its folder:
+//! look at it before it is committed.
 
 use std::fmt::Write as _;
 
@@ -17,7 +18,9 @@ fn every_case_gives_what_it_must() {
                 Err(error) => error.to_string(),
                 Ok(_) => "(it was accepted)".to_owned(),
             };
-            if found != expected.trim_end() {
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                case.write_refused(&found);
+            } else if found != expected.trim_end() {
                 writeln!(wrong, "== {name}\n-- expected\n{expected}\n-- found\n{found}")
                     .expect("a String takes everything");
             }
@@ -29,6 +32,10 @@ fn every_case_gives_what_it_must() {
             continue;
         };
         let (rows, errors) = case.run(7);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            case.write(&rows, &errors);
+            continue;
+        }
         let expected = case.expected.clone().unwrap_or_default();
         if rows != expected {
             writeln!(

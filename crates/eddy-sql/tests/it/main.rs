@@ -2,8 +2,11 @@
 
 mod batches;
 mod cases;
+mod counters;
 mod depth;
 mod forests;
 mod golden;
 mod ids;
+mod lateness;
+mod limits;
 mod snapshots;

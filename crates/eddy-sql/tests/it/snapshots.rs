@@ -51,7 +51,24 @@ fn a_snapshot_of_another_application_or_a_damaged_one_is_refused() {
     for length in (0..saved.len()).step_by(saved.len() / 50 + 1) {
         assert!(restore(&case.text, &saved[..length]).is_err(), "cut at {length}");
     }
-    assert!(restore(&case.text, b"EDDYSQL\x02").is_err_and(|error| error.contains("version")));
+    assert!(restore(&case.text, b"OTHERBYTES").is_err_and(|it| it.contains("unknown format")));
+}
+
+#[test]
+fn a_snapshot_of_another_version_is_refused_with_what_to_do() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "sum_out_of_range").expect("it is there");
+    let mut application = case.application();
+    feed(&mut application, &case.steps, 100, &mut Lines::default());
+    let mut saved = application.snapshot().expect("it can be saved");
+    assert_eq!(saved[..8], *b"EDDYSQL\x02");
+    for version in [1, 3] {
+        saved[7] = version;
+        let refused = Application::restore(&case.text, case.options.clone(), &saved);
+        let error = refused.map(drop).expect_err("refused").to_string();
+        let expected = format!("it has version {version} of the format, this program reads 2");
+        assert!(error.contains(&expected) && error.contains("start the application"), "{error}");
+    }
 }
 
 #[test]

@@ -1,0 +1,4 @@
+-- Expectation: the calendar's: a month after January 31st is the last of February; years have twelve months.
+CREATE OR REPLACE STREAM "OUT" (a TIMESTAMP, b TIMESTAMP, c TIMESTAMP);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT"
+SELECT STREAM t + INTERVAL '1' MONTH, t - INTERVAL '1-2' YEAR TO MONTH, t + INTERVAL '1 02:03:04.005' DAY TO SECOND FROM "SOURCE_SQL_STREAM_001";

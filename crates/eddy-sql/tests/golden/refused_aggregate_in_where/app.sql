@@ -1,0 +1,3 @@
+-- Expectation: an aggregate needs its group; HAVING is for that.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM k, v FROM "SOURCE_SQL_STREAM_001" WHERE SUM(v) > 1;

@@ -1,0 +1,3 @@
+-- Expectation: refused with the way round.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE VIEW "V" AS SELECT STREAM k FROM "SOURCE_SQL_STREAM_001";

@@ -1,0 +1,3 @@
+-- Expectation: the stream has no such column.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE PUMP "P" AS INSERT INTO "OUT" (k, w) SELECT STREAM k, v FROM "SOURCE_SQL_STREAM_001";

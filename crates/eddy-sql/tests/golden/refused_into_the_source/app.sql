@@ -1,0 +1,3 @@
+-- Expectation: the source's stream is filled by the source.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE PUMP "P" AS INSERT INTO "SOURCE_SQL_STREAM_001" SELECT STREAM k, v, 1, ROWTIME FROM "SOURCE_SQL_STREAM_001";

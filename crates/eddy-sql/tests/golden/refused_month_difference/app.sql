@@ -1,0 +1,3 @@
+-- Expectation: months have no length: refused with the way round.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM k, CAST((t - t) MONTH AS DOUBLE) FROM "SOURCE_SQL_STREAM_001";

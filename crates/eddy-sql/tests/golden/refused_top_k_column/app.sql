@@ -1,0 +1,3 @@
+-- Expectation: the column is named in single quotes, and is one of the cursor's.
+CREATE OR REPLACE STREAM "OUT" (k VARCHAR(8), v DOUBLE);
+CREATE OR REPLACE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM * FROM TABLE(TOP_K_ITEMS_TUMBLING(CURSOR(SELECT STREAM k FROM "SOURCE_SQL_STREAM_001"), 'w', 3, 60));

@@ -1,0 +1,2 @@
+-- Expectation: refused by name.
+CREATE OR REPLACE STREAM "OUT" (k BLOB);
