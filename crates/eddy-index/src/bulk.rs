@@ -5,12 +5,18 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
-use crate::document::{Document, validate_id};
+use crate::document::{Document, fresh_id, validate_id};
 use crate::http::{cause_json, outcome_parts, shards};
 use crate::limits::MAX_BULK_OPERATIONS;
 use crate::query::{known, object};
 use crate::write::{Action, Operation};
 use crate::{Index, IndexError, names};
+
+/// What the path and the parameters of a bulk request say of its items.
+pub(crate) struct Defaults<'a> {
+    pub(crate) index: Option<&'a str>,
+    pub(crate) require_alias: bool,
+}
 
 struct Item {
     verb: &'static str,
@@ -19,17 +25,17 @@ struct Item {
     operation: Result<Operation, IndexError>,
 }
 
-/// Runs a bulk request; `default_index` is that of the path.
+/// Runs a bulk request.
 ///
 /// A line that cannot be understood as an action refuses the whole request, as in Elasticsearch:
 /// nothing behind it can be told apart.
 pub(crate) async fn run(
     index: &Index,
-    default_index: Option<&str>,
+    defaults: &Defaults<'_>,
     body: &[u8],
 ) -> Result<Value, IndexError> {
     let start = Instant::now();
-    let items = parse(default_index, body)?;
+    let items = parse(defaults, index.alias(), body)?;
     let mut operations = Vec::with_capacity(items.len());
     let mut refused = Vec::with_capacity(items.len());
     for item in items {
@@ -68,7 +74,7 @@ pub(crate) async fn run(
     Ok(json!({"took": took, "errors": errors, "items": answers}))
 }
 
-fn parse(default_index: Option<&str>, body: &[u8]) -> Result<Vec<Item>, IndexError> {
+fn parse(defaults: &Defaults<'_>, alias: &str, body: &[u8]) -> Result<Vec<Item>, IndexError> {
     let mut items = Vec::new();
     let mut lines = body.split(|byte| *byte == b'\n').enumerate();
     while let Some((number, line)) = lines.next() {
@@ -94,7 +100,7 @@ fn parse(default_index: Option<&str>, body: &[u8]) -> Result<Vec<Item>, IndexErr
         };
         let keys = ["_index", "_id", "_type", "require_alias", "retry_on_conflict"];
         let meta = known(meta, verb, &keys)?;
-        let index = meta.get("_index").map_or(Ok(default_index), |name| match name {
+        let index = meta.get("_index").map_or(Ok(defaults.index), |name| match name {
             Value::String(name) => Ok(Some(name.as_str())),
             _ => Err(malformed("[_index] must be a string")),
         })?;
@@ -118,9 +124,19 @@ fn parse(default_index: Option<&str>, body: &[u8]) -> Result<Vec<Item>, IndexErr
                 reason: format!("a bulk request has at most {MAX_BULK_OPERATIONS} operations"),
             });
         }
-        let id_text = id.clone().unwrap_or_default();
-        let operation = operation(verb, &index, id, source.trim());
-        items.push(Item { verb, index, id: id_text, operation });
+        let require_alias = match meta.get("require_alias") {
+            None => defaults.require_alias,
+            Some(Value::Bool(value)) => *value,
+            Some(_) => return Err(malformed("[require_alias] must be a boolean")),
+        };
+        // Only what stores a document can make an id for it.
+        let id = id.or_else(|| matches!(verb, "index" | "create").then(fresh_id));
+        let operation = if require_alias && *index != *alias {
+            Err(IndexError::IndexNotFound { index: index.to_string() })
+        } else {
+            operation(verb, &index, id.as_deref(), source.trim())
+        };
+        items.push(Item { verb, index, id: id.unwrap_or_default(), operation });
     }
     if items.is_empty() {
         return Err(IndexError::illegal("request body is required"));
@@ -131,34 +147,38 @@ fn parse(default_index: Option<&str>, body: &[u8]) -> Result<Vec<Item>, IndexErr
 fn operation(
     verb: &str,
     index: &Arc<str>,
-    id: Option<String>,
+    id: Option<&str>,
     source: &str,
 ) -> Result<Operation, IndexError> {
     names::validate(index)?;
-    let id = id.ok_or_else(|| IndexError::unsupported("a document without [_id]"))?;
-    validate_id(&id)?;
+    let id = id.ok_or_else(|| IndexError::illegal("id is missing"))?;
+    validate_id(id)?;
     let action = match verb {
-        "index" => Action::Index(Document::parse(&id, source)?),
-        "create" => Action::Create(Document::parse(&id, source)?),
+        "index" => Action::Index(Document::parse(id, source)?),
+        "create" => Action::Create(Document::parse(id, source)?),
         "delete" => Action::Delete { id: id.into() },
         _ => {
-            let body: Value = serde_json::from_str(source)
+            let body = serde_json::from_str(source)
                 .map_err(|error| IndexError::parsing(format!("failed to parse: {error}")))?;
-            let body = known(&body, "update", &["doc", "doc_as_upsert", "upsert"])?;
-            let partial = body
-                .get("doc")
-                .ok_or_else(|| IndexError::parsing("an update needs [doc]"))
-                .and_then(|doc| object(doc, "doc"))?
-                .clone();
-            let upsert = match body.get("upsert") {
-                Some(upsert) => Some(object(upsert, "upsert")?.clone()),
-                None => body
-                    .get("doc_as_upsert")
-                    .is_some_and(|value| value == true)
-                    .then(|| partial.clone()),
-            };
-            Action::Update { id: id.into(), partial, upsert }
+            update(id, &body)?
         }
     };
     Ok(Operation { index: Arc::clone(index), action })
+}
+
+/// Reads the body of an update.
+pub(crate) fn update(id: &str, body: &Value) -> Result<Action, IndexError> {
+    let body = known(body, "update", &["doc", "doc_as_upsert", "upsert"])?;
+    let partial = body
+        .get("doc")
+        .ok_or_else(|| IndexError::parsing("an update needs [doc]"))
+        .and_then(|doc| object(doc, "doc"))?
+        .clone();
+    let upsert = match body.get("upsert") {
+        Some(upsert) => Some(object(upsert, "upsert")?.clone()),
+        None => {
+            body.get("doc_as_upsert").is_some_and(|value| value == true).then(|| partial.clone())
+        }
+    };
+    Ok(Action::Update { id: id.into(), partial, upsert })
 }

@@ -1,7 +1,9 @@
 //! A document on its way into an index: its source as it came, and its values as the engine keeps
 //! them.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use eddy_record::{ScoredRecord, Value as Cell};
 use serde_json::{Map, Value};
@@ -31,6 +33,16 @@ pub(crate) fn validate_id(id: &str) -> Result<(), IndexError> {
         )));
     }
     Ok(())
+}
+
+/// An id for a document that came without: the time, a number within it, and what tells this process
+/// from others.
+pub(crate) fn fresh_id() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let now_ms = eddy_stream::Clock::now_ms(&eddy_stream::SystemClock);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{now_ms:012x}{number:08x}{:016x}", *PROCESS)
 }
 
 impl Document {

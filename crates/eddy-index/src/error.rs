@@ -58,6 +58,12 @@ pub enum IndexError {
         /// The name as it was asked for.
         index: String,
     },
+    /// An index that was to be created exists.
+    #[error("index [{index}] already exists")]
+    AlreadyExists {
+        /// Its name.
+        index: String,
+    },
     /// The name cannot be an index's.
     #[error("Invalid index name [{index}], {reason}")]
     IndexName {
@@ -77,6 +83,26 @@ pub enum IndexError {
     Missing {
         /// Its id.
         id: String,
+    },
+    /// A document whose source was asked for does not exist.
+    #[error("Document not found [{index}]/[{id}]")]
+    SourceNotFound {
+        /// The index as it was asked for.
+        index: String,
+        /// Its id.
+        id: String,
+    },
+    /// A scroll has ended, was cleared or never was: start again.
+    #[error("No search context found for id [{id}]")]
+    ScrollNotFound {
+        /// Its id.
+        id: String,
+    },
+    /// As many scrolls are open as may be: clear some, or wait for them to end.
+    #[error("Trying to create too many scroll contexts. Must be less than or equal to: [{most}]")]
+    TooManyScrolls {
+        /// How many may be open.
+        most: usize,
     },
     /// The index has been closed.
     #[error("the index is closed")]
@@ -128,10 +154,15 @@ impl IndexError {
             | Self::IllegalArgument { .. }
             | Self::Document { .. }
             | Self::IndexName { .. }
+            | Self::AlreadyExists { .. }
             | Self::Settings { .. } => 400,
-            Self::IndexNotFound { .. } | Self::Missing { .. } => 404,
+            Self::IndexNotFound { .. }
+            | Self::Missing { .. }
+            | Self::SourceNotFound { .. }
+            | Self::ScrollNotFound { .. } => 404,
             Self::Conflict { .. } => 409,
             Self::TooLarge { .. } => 413,
+            Self::TooManyScrolls { .. } => 429,
             Self::Closed | Self::InUse { .. } => 503,
             Self::Engine(tantivy::TantivyError::AggregationError(_))
             | Self::Engine(tantivy::TantivyError::InvalidArgument(_)) => 400,
@@ -147,8 +178,12 @@ impl IndexError {
             Self::TooLarge { .. } => "content_too_long_exception",
             Self::Document { .. } => "mapper_parsing_exception",
             Self::IndexName { .. } => "invalid_index_name_exception",
+            Self::AlreadyExists { .. } => "resource_already_exists_exception",
             Self::IndexNotFound { .. } => "index_not_found_exception",
             Self::Missing { .. } => "document_missing_exception",
+            Self::SourceNotFound { .. } => "resource_not_found_exception",
+            Self::ScrollNotFound { .. } => "search_context_missing_exception",
+            Self::TooManyScrolls { .. } => "rejected_execution_exception",
             Self::Conflict { .. } => "version_conflict_engine_exception",
             Self::Closed | Self::InUse { .. } => "cluster_block_exception",
             Self::Engine(tantivy::TantivyError::AggregationError(_)) => "aggregation_exception",

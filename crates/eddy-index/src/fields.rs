@@ -100,6 +100,18 @@ pub(crate) fn column(name: &str) -> String {
     }
 }
 
+/// The document's field that an engine's column keeps, if it is one of the dynamic ones.
+pub(crate) fn name_of_column(column: &str) -> Option<String> {
+    let path = column.strip_prefix(VALUES)?.strip_prefix('.')?;
+    let name = path.chars().map(|c| match c {
+        '\u{2}' => '\\',
+        '\u{3}' => '\0',
+        '\u{4}' => '\u{1}',
+        other => other,
+    });
+    Some(name.collect())
+}
+
 /// Whether a path can be kept: each of its parts has at least one character.
 pub(crate) fn is_valid_name(name: &str) -> bool {
     !name.is_empty() && name.split('.').all(|part| !part.is_empty())

@@ -18,7 +18,7 @@ use crate::limits::MAX_BUCKETS;
 pub(crate) fn check(
     aggs: &[Aggregation],
     query: &dyn Query,
-    searchers: &[Searcher],
+    searchers: &[&Searcher],
 ) -> Result<(), IndexError> {
     for agg in aggs {
         if let Some((column, interval)) = agg.gapless_histogram() {
@@ -35,14 +35,15 @@ pub(crate) fn check(
     Ok(())
 }
 
-#[derive(Clone, Copy)]
-struct Extent {
-    min: f64,
-    max: f64,
+/// The least and the greatest value of a column, of a date in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
 impl Extent {
-    const EMPTY: Self = Self { min: f64::INFINITY, max: f64::NEG_INFINITY };
+    pub(crate) const EMPTY: Self = Self { min: f64::INFINITY, max: f64::NEG_INFINITY };
 
     fn with(self, min: f64, max: f64) -> Self {
         Self { min: self.min.min(min), max: self.max.max(max) }
@@ -54,10 +55,10 @@ impl Extent {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a bound need not be exact")]
-fn whole(column: &str, searchers: &[Searcher]) -> Result<Extent, IndexError> {
+fn whole(column: &str, searchers: &[&Searcher]) -> Result<Extent, IndexError> {
     let types = [ColumnType::F64, ColumnType::DateTime];
     let mut extent = Extent::EMPTY;
-    for segment in searchers.iter().flat_map(Searcher::segment_readers) {
+    for segment in searchers.iter().flat_map(|searcher| searcher.segment_readers()) {
         if let Some((values, kind)) =
             segment.fast_fields().u64_lenient_for_type(Some(&types), column)?
         {
@@ -71,7 +72,12 @@ fn whole(column: &str, searchers: &[Searcher]) -> Result<Extent, IndexError> {
     Ok(extent)
 }
 
-fn found(column: &str, query: &dyn Query, searchers: &[Searcher]) -> Result<Extent, IndexError> {
+/// The extent of a column in what a query finds.
+pub(crate) fn found(
+    column: &str,
+    query: &dyn Query,
+    searchers: &[&Searcher],
+) -> Result<Extent, IndexError> {
     let request = json!({"min": {"min": {"field": column}}, "max": {"max": {"field": column}}});
     let request: Aggregations = serde_json::from_value(request)
         .map_err(|error| IndexError::Internal { reason: error.to_string() })?;

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::limits::MAX_QUEUED_WRITES;
+use crate::limits::{DELETE_BATCH, MAX_QUEUED_WRITES};
 use crate::live::{Live, LiveDocument};
-use crate::store::Store;
-use crate::write::{Committer, Done, Job, Operation};
+use crate::scroll::Scrolls;
+use crate::store::{Shard, Store};
+use crate::write::{Action, Committer, Done, Job, Operation, Outcome};
 use crate::{IndexError, IndexSettings};
 
 /// An open index folder.
@@ -18,6 +19,7 @@ use crate::{IndexError, IndexSettings};
 pub struct Index {
     store: Arc<Store>,
     live: Arc<Live>,
+    scrolls: Arc<Scrolls>,
     // None only while dropping.
     jobs: Option<mpsc::Sender<Job>>,
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -39,7 +41,8 @@ impl Index {
             .spawn(move || committer.run(queue))
             .map_err(IndexError::io("start the committer"))?;
         let committer = Mutex::new(Some(committer));
-        Ok(Arc::new(Self { store, live, jobs: Some(jobs), committer }))
+        let scrolls = Arc::default();
+        Ok(Arc::new(Self { store, live, scrolls, jobs: Some(jobs), committer }))
     }
 
     /// The alias under which scored rows are searched.
@@ -61,7 +64,7 @@ impl Index {
     /// The indices do not exist, or the request is not understood or not supported; the reason
     /// names the feature.
     pub fn search(&self, pattern: &str, body: &Value) -> Result<Value, IndexError> {
-        crate::search::search(&self.store, pattern, body)
+        crate::search::search(&self.store.resolve(pattern, false)?, body)
     }
 
     /// Counts what a query matches; `body` may hold `query` only. Blocks.
@@ -69,7 +72,7 @@ impl Index {
     /// # Errors
     /// As [`search`](Self::search).
     pub fn count(&self, pattern: &str, body: &Value) -> Result<u64, IndexError> {
-        crate::search::count(&self.store, pattern, body)
+        crate::search::count(&self.store.resolve(pattern, false)?, body)
     }
 
     /// [`search`](Self::search) on a thread where blocking is allowed.
@@ -105,6 +108,43 @@ impl Index {
         }
         let (reply, answer) = oneshot::channel();
         self.send(Job::Write { operations, reply }).await?;
+        answer.await.map_err(|_| IndexError::Closed)?
+    }
+
+    pub(crate) fn scrolls(&self) -> &Arc<Scrolls> {
+        &self.scrolls
+    }
+
+    /// Deletes what a query finds, a batch at a time; what is written meanwhile may stay.
+    pub(crate) async fn delete_by_query(
+        self: &Arc<Self>,
+        shards: Vec<Arc<Shard>>,
+        body: Map<String, Value>,
+    ) -> Result<u64, IndexError> {
+        let (first, mut walk) = self
+            .blocking(move |_| {
+                let mut walk = crate::walk::Walk::of_request(&shards, &Value::Object(body))?;
+                Ok((walk.ids(DELETE_BATCH)?, walk))
+            })
+            .await?;
+        let (mut batch, mut n_deleted) = (first, 0);
+        while !batch.is_empty() {
+            let delete = |(index, id): (Arc<str>, String)| Operation {
+                index,
+                action: Action::Delete { id: id.into() },
+            };
+            for done in self.write(batch.into_iter().map(delete).collect()).await? {
+                n_deleted += u64::from(done?.1 == Outcome::Deleted);
+            }
+            (batch, walk) = self.blocking(move |_| Ok((walk.ids(DELETE_BATCH)?, walk))).await?;
+        }
+        Ok(n_deleted)
+    }
+
+    /// Creates an index.
+    pub(crate) async fn create(&self, name: &str) -> Result<(), IndexError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Create { name: name.into(), reply }).await?;
         answer.await.map_err(|_| IndexError::Closed)?
     }
 

@@ -27,11 +27,16 @@
 //! asks for that is not supported is a 400 that names it.
 
 mod aggs;
+mod buckets;
 mod bulk;
+mod calendar;
+mod date_format;
 mod dates;
 mod document;
 mod error;
+mod fetch;
 mod fields;
+mod filters;
 mod histogram_guard;
 mod http;
 mod index;
@@ -41,12 +46,15 @@ mod mapping;
 mod names;
 mod query;
 mod querystring;
+mod scroll;
 mod search;
 mod settings;
 mod sink;
 mod sort;
 mod source;
 mod store;
+mod top_hits;
+mod walk;
 mod write;
 
 pub use error::IndexError;

@@ -64,3 +64,23 @@ pub const MAX_LIVE_DOCUMENTS: usize = 256;
 
 /// Messages that a subscriber may lag behind before it loses the oldest.
 pub const MAX_LIVE_MESSAGES: usize = 64;
+
+/// Scrolls open at once: Elasticsearch's `search.max_open_scroll_context`.
+pub const MAX_SCROLLS: usize = 500;
+
+/// The longest life of a scroll between two pages, in milliseconds: an open scroll keeps the files
+/// of its moment on disk.
+pub const MAX_SCROLL_KEEP_ALIVE_MS: u64 = 60 * 60 * 1000;
+
+/// Searches of one `_msearch` request.
+pub const MAX_SEARCHES: usize = 1_000;
+
+/// Buckets of one aggregation that are made by queries (`filters`, `date_range`): each takes a bit a
+/// document while it is counted.
+pub const MAX_FILTERS: usize = 256;
+
+/// Documents that `_delete_by_query` finds and deletes at a time.
+pub const DELETE_BATCH: usize = 10_000;
+
+/// The longest text of a query string, in bytes.
+pub const MAX_QUERY_STRING_BYTES: usize = 32_768;

@@ -1,26 +1,43 @@
 //! The mapping that an index shows: the fields that its documents have.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use tantivy::schema::Type;
 
 use crate::IndexError;
-use crate::fields::{CREATED, SCORE};
+use crate::fields::{CREATED, SCORE, name_of_column};
 use crate::store::Shard;
 
-/// The mapping of one index.
-pub(crate) fn of(shard: &Shard) -> Result<Value, IndexError> {
-    let mut properties = Map::new();
-    properties.insert(CREATED.to_owned(), json!({"type": "date"}));
-    properties.insert(SCORE.to_owned(), json!({"type": "double"}));
+/// The fields of one index by their names, each with its type; where documents disagree, the first
+/// type in the order of numbers, booleans, keywords.
+pub(crate) fn fields(shard: &Shard) -> Result<BTreeMap<String, &'static str>, IndexError> {
+    let mut fields = BTreeMap::new();
+    fields.insert(CREATED.to_owned(), "date");
+    fields.insert(SCORE.to_owned(), "double");
     for field in shard.engine.fields_metadata()? {
-        let Some(name) = field.field_name.strip_prefix("values.") else { continue };
+        let Some(name) = name_of_column(&field.field_name) else { continue };
         let kind = match field.typ {
             Type::F64 | Type::I64 | Type::U64 => "double",
             Type::Bool => "boolean",
             Type::Str => "keyword",
             _ => continue,
         };
-        insert(&mut properties, name, kind);
+        let rank =
+            |kind: &str| ["date", "double", "boolean", "keyword"].iter().position(|k| *k == kind);
+        let found = fields.entry(name).or_insert(kind);
+        if rank(kind) < rank(found) {
+            *found = kind;
+        }
+    }
+    Ok(fields)
+}
+
+/// The mapping of one index.
+pub(crate) fn of(shard: &Shard) -> Result<Value, IndexError> {
+    let mut properties = Map::new();
+    for (name, kind) in fields(shard)? {
+        insert(&mut properties, &name, kind);
     }
     Ok(json!({"properties": properties}))
 }

@@ -1,6 +1,6 @@
 //! Names of indices: rules, days, patterns.
 
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, NaiveDate};
 
 use crate::IndexError;
 use crate::limits::MAX_INDEX_NAME_BYTES;
@@ -38,6 +38,19 @@ pub(crate) fn daily(alias: &str, created_ms: i64) -> String {
     format!("{alias}-{:04}.{:02}.{:02}", at.year(), at.month(), at.day())
 }
 
+/// Whether an index is found under the alias.
+pub(crate) fn is_daily(alias: &str, name: &str) -> bool {
+    name.strip_prefix(alias).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// The day of a daily index, in days since the epoch; none for any other index.
+pub(crate) fn day(alias: &str, name: &str) -> Option<i64> {
+    let day = name.strip_prefix(alias)?.strip_prefix('-')?;
+    let at = NaiveDate::parse_from_str(day, "%Y.%m.%d").ok()?.and_hms_opt(0, 0, 0)?.and_utc();
+    // A name that only parses like one is not one.
+    (daily(alias, at.timestamp_millis()) == name).then_some(at.timestamp().div_euclid(86_400))
+}
+
 /// Whether `name` fits a pattern in which `*` stands for any characters.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -65,6 +78,15 @@ mod tests {
         assert_eq!(daily("anomalies", 1_795_478_400_000), "anomalies-2026.11.24");
         assert_eq!(daily("a", -1), "a-1969.12.31");
         assert!(daily("a", i64::MAX).starts_with("a-9999"));
+    }
+
+    #[test]
+    fn the_day_of_a_name_is_the_day_that_makes_it() {
+        assert_eq!(day("anomalies", "anomalies-2026.11.23"), Some(20_780));
+        assert_eq!(day("anomalies", &daily("anomalies", -1)), Some(-1));
+        for other in ["anomalies", "anomalies-x", "anomalies-2026.1.1", "other-2026.11.23"] {
+            assert_eq!(day("anomalies", other), None, "{other}");
+        }
     }
 
     #[test]

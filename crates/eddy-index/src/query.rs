@@ -34,6 +34,11 @@ impl QueryParser {
         Self { now_ms, n_clauses: 0 }
     }
 
+    /// What `now` stands for.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
     /// Parses one query object.
     pub(crate) fn parse(&mut self, query: &Value) -> Parsed {
         self.query(query, 0)
@@ -110,15 +115,7 @@ impl QueryParser {
                 prefix_query(field, prefix)
             }
             "query_string" | "simple_query_string" => {
-                let body = known(body, name, &["query", "default_operator"])?;
-                let text = body
-                    .get("query")
-                    .and_then(Value::as_str)
-                    .ok_or_else(|| IndexError::parsing(format!("[{name}] needs [query]")))?;
-                if body.get("default_operator").is_some_and(|operator| operator != "AND") {
-                    return Err(IndexError::unsupported("[default_operator] other than AND"));
-                }
-                let query = querystring::parse(text)?;
+                let query = querystring::parse(body, name)?;
                 self.query(&query, depth + 1)
             }
             other => Err(IndexError::unsupported(format!("query [{other}]"))),

@@ -13,32 +13,48 @@ use tantivy::aggregation::{
 use tantivy::collector::Count;
 use tantivy::query::{AllQuery, Query};
 use tantivy::tokenizer::TokenizerManager;
+use tantivy::{DocAddress, Searcher};
 
 use crate::IndexError;
 use crate::aggs::{self, Aggregation};
-use crate::histogram_guard;
+use crate::fetch::FetchedFields;
+use crate::fields::CREATED;
+use crate::histogram_guard::{self, Extent};
 use crate::limits::{
     DEFAULT_TRACK_TOTAL_HITS, MAX_AGGREGATION_BYTES, MAX_BUCKETS, MAX_RESULT_WINDOW,
 };
 use crate::query::{QueryParser, known};
-use crate::sort::{self, Best, SortBy, SortClause, TopHits};
+use crate::sort::{self, SortBy, SortClause, SortValue};
 use crate::source::SourceFilter;
-use crate::store::{Store, stored};
+use crate::store::{Shard, stored};
+use crate::top_hits::{After, Best, Ties, TopHits};
+use crate::walk::Snapshot;
 
-struct Request {
-    query: Box<dyn Query>,
+/// A search as it was asked for.
+pub(crate) struct Request {
+    pub(crate) query: Box<dyn Query>,
     from: usize,
-    size: usize,
+    pub(crate) size: usize,
     sort: Vec<SortClause>,
     // Whether the request asked for a sort: then hits say what they were sorted by, and no score.
     is_sorted: bool,
+    search_after: Option<Vec<SortValue>>,
     source: SourceFilter,
+    fields: FetchedFields,
     track_total_hits: Option<u64>,
     aggs: Vec<Aggregation>,
 }
 
+/// What a pass over indices has found.
+pub(crate) struct Collected {
+    pub(crate) total: u64,
+    /// The best, each with the number of its index.
+    pub(crate) hits: Vec<(usize, Best)>,
+    pub(crate) aggregations: Option<Value>,
+}
+
 impl Request {
-    fn parse(body: &Value) -> Result<Self, IndexError> {
+    pub(crate) fn parse(body: &Value) -> Result<Self, IndexError> {
         let empty = json!({});
         let body = if body.is_null() { &empty } else { body };
         let body = known(
@@ -53,13 +69,23 @@ impl Request {
                 "track_total_hits",
                 "aggs",
                 "aggregations",
+                "search_after",
+                "docvalue_fields",
+                "fields",
+                "script_fields",
                 "track_scores",
                 "timeout",
                 "version",
+                "seq_no_primary_term",
+                "explain",
+                "profile",
             ],
         )?;
-        if body.get("version").is_some_and(|version| version != false) {
-            return Err(IndexError::unsupported("[version] in [search]"));
+        for key in ["version", "seq_no_primary_term", "explain", "profile", "script_fields"] {
+            // Clients send them when they do not want them, too.
+            if body.get(key).is_some_and(|value| *value != false && *value != json!({})) {
+                return Err(IndexError::unsupported(format!("[{key}] in [search]")));
+            }
         }
         let number = |key: &str, default: usize| match body.get(key) {
             None => Ok(default),
@@ -83,6 +109,19 @@ impl Request {
             None => Box::new(AllQuery),
         };
         let sort = body.get("sort").map(sort::parse).transpose()?.unwrap_or_default();
+        let search_after =
+            body.get("search_after").map(|values| sort::parse_after(&sort, values)).transpose()?;
+        if search_after.is_some() && from > 0 {
+            return Err(IndexError::illegal(
+                "`from` parameter must be set to 0 when `search_after` is used",
+            ));
+        }
+        let mut fields = FetchedFields::default();
+        for key in ["docvalue_fields", "fields"] {
+            if let Some(list) = body.get(key) {
+                fields.add(list, key)?;
+            }
+        }
         let track_total_hits = match body.get("track_total_hits") {
             None => Some(DEFAULT_TRACK_TOTAL_HITS),
             Some(Value::Bool(true)) => Some(u64::MAX),
@@ -101,22 +140,49 @@ impl Request {
             size,
             is_sorted: sort.iter().any(|clause| clause.by != SortBy::Score),
             sort,
+            search_after,
+            fields,
             source: SourceFilter::parse(body.get("_source"))?,
             track_total_hits,
             aggs,
         })
     }
+
+    /// Refuses what has no meaning page by page.
+    pub(crate) fn check_scroll(&self) -> Result<(), IndexError> {
+        let wrong = if self.from > 0 {
+            "using [from] is not allowed in a scroll context"
+        } else if self.size == 0 {
+            "[size] cannot be [0] in a scroll context"
+        } else if self.search_after.is_some() {
+            "`search_after` cannot be used in a scroll context"
+        } else {
+            return Ok(());
+        };
+        Err(IndexError::illegal(wrong))
+    }
+
+    /// Whether hits come in the order of writing.
+    pub(crate) fn is_in_order_of_writing(&self) -> bool {
+        self.sort.iter().all(SortClause::is_order_of_writing)
+    }
+
+    /// A hit in the order of writing.
+    pub(crate) fn unsorted(&self, address: DocAddress) -> Best {
+        let values = self.sort.iter().map(|_| SortValue::Number(f64::from(address.doc_id)));
+        Best { address, values: values.collect() }
+    }
 }
 
 /// Runs `work` so that a panic in the engine is an error of this request alone.
-fn guarded<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(IndexError::Internal { reason: "the engine gave this request up".to_owned() })
     })
 }
 
 /// Answers a count.
-pub(crate) fn count(store: &Store, pattern: &str, body: &Value) -> Result<u64, IndexError> {
+pub(crate) fn count(shards: &[Arc<Shard>], body: &Value) -> Result<u64, IndexError> {
     let query = match body {
         Value::Null => None,
         body => known(body, "count", &["query"])?.get("query"),
@@ -127,7 +193,7 @@ pub(crate) fn count(store: &Store, pattern: &str, body: &Value) -> Result<u64, I
     };
     guarded(|| {
         let mut count = 0;
-        for shard in store.resolve(pattern)? {
+        for shard in shards {
             count += shard.reader.searcher().search(&*query, &Count)? as u64;
         }
         Ok(count)
@@ -135,33 +201,58 @@ pub(crate) fn count(store: &Store, pattern: &str, body: &Value) -> Result<u64, I
 }
 
 /// Answers a search.
-pub(crate) fn search(store: &Store, pattern: &str, body: &Value) -> Result<Value, IndexError> {
+pub(crate) fn search(shards: &[Arc<Shard>], body: &Value) -> Result<Value, IndexError> {
     let start = Instant::now();
     let request = Request::parse(body)?;
-    let mut answer = guarded(|| run(store, pattern, &request))?;
+    let snapshot = Snapshot::of(shards);
+    let mut answer = guarded(|| {
+        let n_hits = if request.size == 0 { 0 } else { request.from + request.size };
+        let after = |_| {
+            let values = request.search_after.clone()?;
+            Some(After { values, ties: Ties::Excluded })
+        };
+        let found = collect(&snapshot, &request, n_hits, true, after)?;
+        let hits = found.hits.get(request.from..).unwrap_or_default();
+        let mut answer = answer(&snapshot, &request, found.total, hits)?;
+        answer.extend(found.aggregations.map(|results| ("aggregations".to_owned(), results)));
+        Ok(answer)
+    })?;
     let took = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     answer.insert("took".to_owned(), json!(took));
     Ok(Value::Object(answer))
 }
 
-fn run(store: &Store, pattern: &str, request: &Request) -> Result<Map<String, Value>, IndexError> {
-    let shards = store.resolve(pattern)?;
-    let engine_aggs = aggs::to_engine(&request.aggs)?;
+/// Counts what the query finds, and collects the best of it, behind `after` of each index where it
+/// says something, and, if wanted, the aggregations.
+pub(crate) fn collect(
+    snapshot: &Snapshot,
+    request: &Request,
+    n_hits: usize,
+    with_aggs: bool,
+    after: impl Fn(usize) -> Option<After>,
+) -> Result<Collected, IndexError> {
+    let with_aggs = with_aggs && !request.aggs.is_empty();
+    let searchers: Vec<&Searcher> = snapshot.shards.iter().map(|(_, searcher)| searcher).collect();
+    let mut extent = Extent::EMPTY;
+    if with_aggs {
+        histogram_guard::check(&request.aggs, &*request.query, &searchers)?;
+        if request.aggs.iter().any(Aggregation::needs_extent) {
+            extent = histogram_guard::found(CREATED, &*request.query, &searchers)?;
+        }
+    }
+    let engine_aggs = aggs::to_engine(&request.aggs, extent)?;
     let limits = AggregationLimitsGuard::new(Some(MAX_AGGREGATION_BYTES), Some(MAX_BUCKETS));
     let mut merged: Option<IntermediateAggregationResults> = None;
     let mut total = 0;
-    let n_hits = if request.size == 0 { 0 } else { request.from + request.size };
-    let mut best: Vec<(usize, Best)> = Vec::new();
-    let searchers: Vec<_> = shards.iter().map(|shard| shard.reader.searcher()).collect();
-    histogram_guard::check(&request.aggs, &*request.query, &searchers)?;
+    let mut hits: Vec<(usize, Best)> = Vec::new();
     for (shard_idx, searcher) in searchers.iter().enumerate() {
-        let hits = TopHits { clauses: request.sort.clone(), n_hits };
+        let top = TopHits { clauses: request.sort.clone(), n_hits, after: after(shard_idx) };
         let context = AggContextParams::new(limits.clone(), TokenizerManager::default());
-        let aggs = (!request.aggs.is_empty())
+        let aggs = with_aggs
             .then(|| DistributedAggregationCollector::from_aggs(engine_aggs.clone(), context));
-        let ((count, shard_best), fruit) = searcher.search(&*request.query, &(hits, aggs))?;
+        let ((count, best), fruit) = searcher.search(&*request.query, &(top, aggs))?;
         total += count;
-        best.extend(shard_best.into_iter().map(|hit| (shard_idx, hit)));
+        hits.extend(best.into_iter().map(|hit| (shard_idx, hit)));
         if let Some(fruit) = fruit {
             match &mut merged {
                 Some(merged) => merged.merge_fruits(fruit)?,
@@ -169,15 +260,33 @@ fn run(store: &Store, pattern: &str, request: &Request) -> Result<Map<String, Va
             }
         }
     }
-    best.sort_by(|(left_idx, left), (right_idx, right)| {
+    hits.sort_by(|(left_idx, left), (right_idx, right)| {
         sort::compare(&request.sort, &left.values, &right.values)
             .then(left_idx.cmp(right_idx))
             .then(left.address.cmp(&right.address))
     });
-    let mut hits = Vec::new();
-    for (shard_idx, hit) in best.into_iter().skip(request.from).take(request.size) {
-        let (id, source) = stored(&searchers[shard_idx], hit.address)?;
-        hits.push(hit_json(request, &shards[shard_idx].name, &id, &source, &hit)?);
+    hits.truncate(n_hits);
+    let aggregations = if with_aggs {
+        let results = merged.unwrap_or_default().into_final_result(engine_aggs, limits)?;
+        Some(aggs::mend(&request.aggs, extent, &results)?)
+    } else {
+        None
+    };
+    Ok(Collected { total, hits, aggregations })
+}
+
+/// The answer that holds these hits.
+pub(crate) fn answer(
+    snapshot: &Snapshot,
+    request: &Request,
+    total: u64,
+    best: &[(usize, Best)],
+) -> Result<Map<String, Value>, IndexError> {
+    let mut hits = Vec::with_capacity(best.len());
+    for (shard_idx, hit) in best {
+        let (name, searcher) = &snapshot.shards[*shard_idx];
+        let (id, source) = stored(searcher, hit.address)?;
+        hits.push(hit_json(request, name, &id, &source, hit)?);
     }
     let has_score = !request.is_sorted && !hits.is_empty();
     let mut found = Map::new();
@@ -189,15 +298,8 @@ fn run(store: &Store, pattern: &str, request: &Request) -> Result<Map<String, Va
     found.insert("hits".to_owned(), Value::Array(hits));
     let mut answer = Map::new();
     answer.insert("timed_out".to_owned(), json!(false));
-    answer.insert(
-        "_shards".to_owned(),
-        json!({"total": shards.len(), "successful": shards.len(), "skipped": 0, "failed": 0}),
-    );
+    answer.insert("_shards".to_owned(), crate::http::shards(snapshot.shards.len()));
     answer.insert("hits".to_owned(), Value::Object(found));
-    if !request.aggs.is_empty() {
-        let results = merged.unwrap_or_default().into_final_result(engine_aggs, limits)?;
-        answer.insert("aggregations".to_owned(), aggs::mend(&request.aggs, &results)?);
-    }
     Ok(answer)
 }
 
@@ -215,6 +317,9 @@ fn hit_json(
     json.insert("_score".to_owned(), score);
     if let Some(source) = request.source.apply(source)? {
         json.insert("_source".to_owned(), source);
+    }
+    if let Some(fields) = request.fields.of(source)?.filter(|fields| !fields.is_empty()) {
+        json.insert("fields".to_owned(), Value::Object(fields));
     }
     if request.is_sorted {
         let values = request.sort.iter().zip(&hit.values).map(|(clause, value)| match clause.by {

@@ -1,21 +1,13 @@
-//! Sorting: the best documents of a segment by the columns of the sort clauses.
-//!
-//! A value is a `u128` whose order is the clause's: the kind of the value (numbers, then dates,
-//! booleans, strings), then the value, inverted for descending clauses; what is missing lies before
-//! or behind all. So a document that is no better than the worst kept costs one comparison.
+//! `sort` and `search_after` of a search, and the order of hits.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 
 use serde_json::{Value, json};
-use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::{Column, ColumnType, MonotonicallyMappableToU64, StrColumn};
-use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
 
-use crate::IndexError;
-use crate::fields::{FieldKind, column, is_valid_name, kind};
+use crate::fields::{FieldKind, is_valid_name, kind};
 use crate::limits::MAX_SORT_CLAUSES;
 use crate::query::known;
+use crate::{IndexError, dates};
 
 /// What a clause sorts by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +23,8 @@ pub(crate) enum SortBy {
 #[derive(Clone, Debug)]
 pub(crate) struct SortClause {
     pub(crate) by: SortBy,
-    descending: bool,
-    missing_first: bool,
+    pub(crate) descending: bool,
+    pub(crate) missing_first: bool,
 }
 
 /// A value that a hit was sorted by.
@@ -73,7 +65,20 @@ pub(crate) fn parse(sort: &Value) -> Result<Vec<SortClause>, IndexError> {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    let clauses: Vec<SortClause> = list.iter().map(clause).collect::<Result<_, _>>()?;
+    let mut clauses = Vec::with_capacity(list.len());
+    for entry in list {
+        match entry {
+            // Objects have no order here: only beside `_doc`, which can but be the last, there is
+            // no doubt.
+            Value::Object(object) if object.len() == 2 && object.contains_key("_doc") => {
+                for (name, body) in object.iter().filter(|(name, _)| *name != "_doc") {
+                    clauses.push(clause(&json!({name: body}))?);
+                }
+                clauses.push(clause(&json!({"_doc": object["_doc"]}))?);
+            }
+            entry => clauses.push(clause(entry)?),
+        }
+    }
     if clauses.len() > MAX_SORT_CLAUSES {
         return Err(IndexError::illegal(format!("more than {MAX_SORT_CLAUSES} sort clauses")));
     }
@@ -132,7 +137,53 @@ fn make(name: &str, order: Option<&str>, missing: Option<&str>) -> Result<SortCl
     Ok(SortClause { by, descending, missing_first })
 }
 
+/// Reads `search_after`: a value for each clause.
+pub(crate) fn parse_after(
+    clauses: &[SortClause],
+    values: &Value,
+) -> Result<Vec<SortValue>, IndexError> {
+    let values =
+        values.as_array().ok_or_else(|| IndexError::parsing("[search_after] must be an array"))?;
+    if clauses.is_empty() {
+        return Err(IndexError::illegal("Sort must contain at least one field."));
+    }
+    if values.len() != clauses.len() {
+        return Err(IndexError::illegal(format!(
+            "search_after has {} value(s) but sort has {}.",
+            values.len(),
+            clauses.len()
+        )));
+    }
+    clauses.iter().zip(values).map(|(clause, value)| clause.after_value(value)).collect()
+}
+
 impl SortClause {
+    pub(crate) fn is_order_of_writing(&self) -> bool {
+        self.by == SortBy::Score || (self.by == SortBy::Doc && !self.descending)
+    }
+
+    fn after_value(&self, value: &Value) -> Result<SortValue, IndexError> {
+        let unfit = || IndexError::illegal(format!("[search_after] cannot be behind [{value}]"));
+        let field = match &self.by {
+            SortBy::Field(field) => field,
+            SortBy::Score => return Ok(SortValue::Missing),
+            SortBy::Doc => return Err(IndexError::unsupported("[search_after] on [_doc]")),
+        };
+        Ok(match (kind(field), value) {
+            (_, Value::Null) => SortValue::Missing,
+            (FieldKind::Date, value) => {
+                SortValue::DateMs(dates::from_document(value).ok_or_else(unfit)?)
+            }
+            (_, Value::Number(number)) => SortValue::Number(number.as_f64().ok_or_else(unfit)?),
+            (FieldKind::Score, Value::String(text)) => {
+                SortValue::Number(text.parse().map_err(|_| unfit())?)
+            }
+            (FieldKind::Dynamic, Value::Bool(value)) => SortValue::Bool(*value),
+            (FieldKind::Dynamic, Value::String(text)) => SortValue::Text(text.clone()),
+            _ => return Err(unfit()),
+        })
+    }
+
     fn compare(&self, left: &SortValue, right: &SortValue) -> Ordering {
         let missing = |value: &SortValue| *value == SortValue::Missing;
         match (missing(left), missing(right)) {
@@ -162,209 +213,4 @@ pub(crate) fn compare(clauses: &[SortClause], left: &[SortValue], right: &[SortV
         .map(|(clause, (left, right))| clause.compare(left, right))
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
-}
-
-/// A document among the best, and what it was sorted by.
-pub(crate) struct Best {
-    pub(crate) address: DocAddress,
-    pub(crate) values: Vec<SortValue>,
-}
-
-/// Collects the count and the first documents in the order of the clauses, ties in the order of
-/// writing.
-pub(crate) struct TopHits {
-    pub(crate) clauses: Vec<SortClause>,
-    pub(crate) n_hits: usize,
-}
-
-enum Kind {
-    Number(Column<u64>),
-    Date(Column<u64>),
-    Bool(Column<u64>),
-    Text(StrColumn),
-}
-
-struct SegmentClause {
-    kinds: Vec<Kind>,
-    descending: bool,
-    missing_first: bool,
-    is_doc: bool,
-}
-
-type Key = (Box<[u128]>, DocId);
-
-/// [`TopHits`] of one segment.
-pub(crate) struct SegmentTopHits {
-    segment_ord: SegmentOrdinal,
-    clauses: Vec<SegmentClause>,
-    n_hits: usize,
-    count: u64,
-    // The worst of the kept on top.
-    heap: BinaryHeap<Key>,
-}
-
-impl Collector for TopHits {
-    type Fruit = (u64, Vec<Best>);
-    type Child = SegmentTopHits;
-
-    fn for_segment(
-        &self,
-        segment_ord: SegmentOrdinal,
-        segment: &SegmentReader,
-    ) -> tantivy::Result<SegmentTopHits> {
-        let clauses = self
-            .clauses
-            .iter()
-            .map(|clause| SegmentClause::open(clause, segment))
-            .collect::<tantivy::Result<_>>()?;
-        let heap = BinaryHeap::with_capacity(self.n_hits.min(1_000) + 1);
-        Ok(SegmentTopHits { segment_ord, clauses, n_hits: self.n_hits, count: 0, heap })
-    }
-
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(
-        &self,
-        segments: Vec<(u64, tantivy::Result<Vec<Best>>)>,
-    ) -> tantivy::Result<Self::Fruit> {
-        let mut count = 0;
-        let mut best = Vec::new();
-        for (segment_count, segment_best) in segments {
-            count += segment_count;
-            best.extend(segment_best?);
-        }
-        best.sort_by(|left: &Best, right: &Best| {
-            compare(&self.clauses, &left.values, &right.values)
-                .then(left.address.cmp(&right.address))
-        });
-        best.truncate(self.n_hits);
-        Ok((count, best))
-    }
-}
-
-impl SegmentClause {
-    fn open(clause: &SortClause, segment: &SegmentReader) -> tantivy::Result<Self> {
-        let mut kinds = Vec::new();
-        if let SortBy::Field(name) = &clause.by {
-            let column_name = column(name);
-            let columns = segment.fast_fields();
-            let open = |types: &[ColumnType]| {
-                columns
-                    .u64_lenient_for_type(Some(types), &column_name)
-                    .map(|found| found.map(|c| c.0))
-            };
-            kinds.extend(open(&[ColumnType::F64])?.map(Kind::Number));
-            kinds.extend(open(&[ColumnType::DateTime])?.map(Kind::Date));
-            kinds.extend(open(&[ColumnType::Bool])?.map(Kind::Bool));
-            if kind(name) == FieldKind::Dynamic {
-                kinds.extend(columns.str(&column_name)?.map(Kind::Text));
-            }
-        }
-        Ok(Self {
-            kinds,
-            descending: clause.descending,
-            missing_first: clause.missing_first,
-            is_doc: clause.by == SortBy::Doc,
-        })
-    }
-
-    fn key(&self, doc: DocId) -> u128 {
-        const RANK_BIT: u32 = 64;
-        if self.is_doc {
-            return u128::from(if self.descending { !doc } else { doc });
-        }
-        for kind in &self.kinds {
-            let (rank, column) = match kind {
-                Kind::Number(column) => (1, column),
-                Kind::Date(column) => (2, column),
-                Kind::Bool(column) => (3, column),
-                Kind::Text(column) => (4, column.ords()),
-            };
-            let values = column.values_for_doc(doc);
-            let value = if self.descending { values.max() } else { values.min() };
-            if let Some(value) = value {
-                let key = (rank << RANK_BIT) | u128::from(value);
-                return if self.descending { (5_u128 << RANK_BIT) - key } else { key };
-            }
-        }
-        if self.missing_first { 0 } else { u128::MAX }
-    }
-
-    fn value(&self, key: u128, doc: DocId) -> tantivy::Result<SortValue> {
-        if self.is_doc {
-            return Ok(SortValue::Number(f64::from(doc)));
-        }
-        if key == 0 || key == u128::MAX {
-            return Ok(SortValue::Missing);
-        }
-        for kind in &self.kinds {
-            let pick = |column: &Column<u64>| {
-                let values = column.values_for_doc(doc);
-                if self.descending { values.max() } else { values.min() }
-            };
-            let value = match kind {
-                Kind::Number(column) => pick(column).map(|v| SortValue::Number(f64::from_u64(v))),
-                Kind::Date(column) => {
-                    pick(column).map(|v| SortValue::DateMs(i64::from_u64(v).div_euclid(1_000_000)))
-                }
-                Kind::Bool(column) => pick(column).map(|v| SortValue::Bool(v != 0)),
-                Kind::Text(column) => match pick(column.ords()) {
-                    Some(ord) => {
-                        let mut text = String::new();
-                        column.ord_to_str(ord, &mut text)?;
-                        Some(SortValue::Text(text))
-                    }
-                    None => None,
-                },
-            };
-            if let Some(value) = value {
-                return Ok(value);
-            }
-        }
-        Ok(SortValue::Missing)
-    }
-}
-
-impl SegmentCollector for SegmentTopHits {
-    type Fruit = (u64, tantivy::Result<Vec<Best>>);
-
-    fn collect(&mut self, doc: DocId, _score: Score) {
-        self.count += 1;
-        if self.n_hits == 0 {
-            return;
-        }
-        if self.heap.len() >= self.n_hits {
-            let Some((worst, _)) = self.heap.peek() else { return };
-            // Documents come in the order of writing, so that an equal one comes behind.
-            let better = self.clauses.iter().zip(worst.iter()).find_map(|(clause, worst)| {
-                let order = clause.key(doc).cmp(worst);
-                order.is_ne().then_some(order.is_lt())
-            });
-            if better != Some(true) {
-                return;
-            }
-            self.heap.pop();
-        }
-        let keys = self.clauses.iter().map(|clause| clause.key(doc)).collect();
-        self.heap.push((keys, doc));
-    }
-
-    fn harvest(self) -> Self::Fruit {
-        let Self { segment_ord, clauses, count, heap, .. } = self;
-        let best = heap
-            .into_sorted_vec()
-            .into_iter()
-            .map(|(keys, doc)| {
-                let values = clauses
-                    .iter()
-                    .zip(keys.iter())
-                    .map(|(clause, key)| clause.value(*key, doc))
-                    .collect::<tantivy::Result<_>>()?;
-                Ok(Best { address: DocAddress::new(segment_ord, doc), values })
-            })
-            .collect();
-        (count, best)
-    }
 }

@@ -81,6 +81,90 @@ impl SourceFilter {
     }
 }
 
+/// `filter_path` of a request: which part of an answer is sent. `-` before a pattern leaves out, `**`
+/// stands for any names in a row.
+pub(crate) struct FilterPath {
+    includes: Vec<String>,
+    excludes: Vec<String>,
+}
+
+impl FilterPath {
+    pub(crate) fn parse(text: &str) -> Self {
+        let mut filter = Self { includes: Vec::new(), excludes: Vec::new() };
+        for pattern in text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
+            match pattern.strip_prefix('-') {
+                Some(pattern) => filter.excludes.push(pattern.to_owned()),
+                None => filter.includes.push(pattern.to_owned()),
+            }
+        }
+        filter
+    }
+
+    pub(crate) fn apply(&self, answer: Value) -> Value {
+        let includes: Vec<&str> = self.includes.iter().map(String::as_str).collect();
+        let excludes: Vec<&str> = self.excludes.iter().map(String::as_str).collect();
+        let kept = if includes.is_empty() { Some(answer) } else { include(answer, &includes) };
+        kept.map_or_else(|| Value::Object(Map::new()), |kept| exclude(kept, &excludes))
+    }
+}
+
+/// The patterns' remainders below a name; true where one of them ends there.
+fn step<'a>(patterns: &[&'a str], name: &str) -> (Vec<&'a str>, bool) {
+    let (mut below, mut ends) = (Vec::new(), false);
+    for pattern in patterns {
+        let (first, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
+        if first == "**" {
+            below.push(*pattern);
+            if !rest.is_empty() {
+                let (deeper, ends_below) = step(&[rest], name);
+                below.extend(deeper);
+                ends |= ends_below;
+            } else {
+                ends = true;
+            }
+        } else if names::matches(first, name) {
+            if rest.is_empty() { ends = true } else { below.push(rest) }
+        }
+    }
+    (below, ends)
+}
+
+fn include(value: Value, patterns: &[&str]) -> Option<Value> {
+    match value {
+        Value::Object(object) => {
+            let mut kept = Map::new();
+            for (name, value) in object {
+                let (below, ends) = step(patterns, &name);
+                let value = if ends { Some(value) } else { include(value, &below) };
+                kept.extend(value.map(|value| (name, value)));
+            }
+            (!kept.is_empty()).then_some(Value::Object(kept))
+        }
+        Value::Array(list) => {
+            let kept: Vec<Value> =
+                list.into_iter().filter_map(|value| include(value, patterns)).collect();
+            (!kept.is_empty()).then_some(Value::Array(kept))
+        }
+        _ => None,
+    }
+}
+
+fn exclude(value: Value, patterns: &[&str]) -> Value {
+    match value {
+        Value::Object(object) if !patterns.is_empty() => {
+            let kept = object.into_iter().filter_map(|(name, value)| {
+                let (below, ends) = step(patterns, &name);
+                (!ends).then(|| (name, exclude(value, &below)))
+            });
+            Value::Object(kept.collect())
+        }
+        Value::Array(list) => {
+            Value::Array(list.into_iter().map(|value| exclude(value, patterns)).collect())
+        }
+        value => value,
+    }
+}
+
 /// Whether the pattern names the path or one of the objects above it.
 fn covers(pattern: &str, path: &str) -> bool {
     names::matches(pattern, path)
@@ -96,4 +180,32 @@ fn patterns(value: &Value) -> Result<Vec<String>, IndexError> {
         .map(|pattern| pattern.as_str().map(str::to_owned))
         .collect::<Option<_>>()
         .ok_or_else(|| IndexError::parsing("[_source] needs names of fields"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_filter_path_keeps_what_it_names() {
+        let answer = json!({"took": 1, "errors": true, "items": [
+            {"index": {"_id": "1", "status": 201}},
+            {"index": {"_id": "2", "status": 400, "error": {"type": "t", "reason": "r"}}}]});
+        for (path, expected) in [
+            ("took", json!({"took": 1})),
+            (
+                "errors,items.*.error",
+                json!({"errors": true,
+                "items": [{"index": {"error": {"type": "t", "reason": "r"}}}]}),
+            ),
+            ("**.type", json!({"items": [{"index": {"error": {"type": "t"}}}]})),
+            ("-items,-errors", json!({"took": 1})),
+            ("items.*.error,-**.reason", json!({"items": [{"index": {"error": {"type": "t"}}}]})),
+            ("nothing", json!({})),
+        ] {
+            assert_eq!(FilterPath::parse(path).apply(answer.clone()), expected, "{path}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Shard {
     pub(crate) name: Arc<str>,
     pub(crate) engine: tantivy::Index,
     pub(crate) reader: IndexReader,
+    folder: PathBuf,
     // The first and last id of each segment: most new ids lie behind all, so that looking them up
     // in every segment can be spared. Segments never change; merged ones are forgotten.
     id_ranges: Mutex<HashMap<SegmentId, IdRange>>,
@@ -116,8 +117,13 @@ impl Store {
     }
 
     /// The indices that a request names: names, patterns with `*`, the alias, lists with commas;
-    /// empty or `_all` for all. In the order of their names.
-    pub(crate) fn resolve(&self, pattern: &str) -> Result<Vec<Arc<Shard>>, IndexError> {
+    /// empty or `_all` for all. In the order of their names. Where `lenient`, names that do not
+    /// exist are left out.
+    pub(crate) fn resolve(
+        &self,
+        pattern: &str,
+        lenient: bool,
+    ) -> Result<Vec<Arc<Shard>>, IndexError> {
         let shards = self.shards();
         let mut found: BTreeMap<&str, &Arc<Shard>> = BTreeMap::new();
         let mut add = |pattern: &str| {
@@ -135,7 +141,7 @@ impl Store {
                 add(&format!("{part}-*"));
             } else if part.contains('*') || shards.contains_key(part) {
                 add(part);
-            } else {
+            } else if !lenient {
                 return Err(IndexError::IndexNotFound { index: part.to_owned() });
             }
         }
@@ -149,7 +155,8 @@ impl Shard {
             tantivy::directory::MmapDirectory::open(folder).map_err(tantivy::TantivyError::from)?;
         let engine = tantivy::Index::open_or_create(directory, FIELDS.schema.clone())?;
         let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        Ok(Self { name: name.into(), engine, reader, id_ranges: Mutex::default() })
+        let folder = folder.to_owned();
+        Ok(Self { name: name.into(), engine, reader, folder, id_ranges: Mutex::default() })
     }
 
     /// Where the document of that id stands among what is committed.
@@ -204,6 +211,19 @@ impl Shard {
         ranges.retain(|id, _| live.contains(id));
         ranges.insert(segment_id, (first, last));
         Ok(holds)
+    }
+
+    /// What its files take, in bytes.
+    pub(crate) fn n_bytes(&self) -> Result<u64, IndexError> {
+        let size = |entry: std::io::Result<fs::DirEntry>| match entry?.metadata() {
+            Ok(metadata) => Ok(metadata.len()),
+            // A merge has just removed it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        };
+        fs::read_dir(&self.folder)
+            .and_then(|entries| entries.map(size).sum())
+            .map_err(IndexError::io("measure an index"))
     }
 
     /// The source of the document of that id.

@@ -39,6 +39,8 @@ pub(crate) struct Operation {
 pub(crate) enum Outcome {
     Created,
     Updated,
+    /// An update that would have changed nothing.
+    Unchanged,
     Deleted,
     NotFound,
 }
@@ -50,6 +52,8 @@ pub(crate) type Done = Result<(Arc<str>, Outcome), IndexError>;
 pub(crate) enum Job {
     /// Apply these in order.
     Write { operations: Vec<Operation>, reply: Reply },
+    /// Create an index.
+    Create { name: Arc<str>, reply: oneshot::Sender<Result<(), IndexError>> },
     /// Remove whole indices.
     Remove { names: Vec<Arc<str>>, reply: oneshot::Sender<Result<(), IndexError>> },
 }
@@ -91,6 +95,10 @@ impl Committer {
         let mut next = jobs.blocking_recv();
         while let Some(job) = next.take() {
             match job {
+                Job::Create { name, reply } => {
+                    // The caller may have left; the index stands.
+                    let _ = reply.send(self.create(&name));
+                }
                 Job::Remove { names, reply } => {
                     // The caller may have left; the removal stands.
                     let _ = reply.send(self.remove(&names));
@@ -118,6 +126,13 @@ impl Committer {
                 next = jobs.blocking_recv();
             }
         }
+    }
+
+    fn create(&self, name: &str) -> Result<(), IndexError> {
+        if self.store.get(name).is_some() {
+            return Err(IndexError::AlreadyExists { index: name.to_owned() });
+        }
+        self.store.get_or_create(name).map(|_| ())
     }
 
     fn remove(&mut self, names: &[Arc<str>]) -> Result<(), IndexError> {
@@ -205,7 +220,11 @@ impl Committer {
                 let mut merged: Value = serde_json::from_str(&source).map_err(|error| {
                     IndexError::Internal { reason: format!("a source is not JSON: {error}") }
                 })?;
+                let before = merged.clone();
                 merge(&mut merged, Value::Object(partial));
+                if merged == before {
+                    return Ok((Arc::clone(&shard.name), Outcome::Unchanged));
+                }
                 let document = Document::parse(&id, &merged.to_string())?;
                 self.put(&shard, document, false, group)
             }
@@ -269,7 +288,7 @@ impl Committer {
     /// The index, among those that the name stands for, that holds the document, and its source.
     fn current(&self, index: &str, id: &str, group: &Group) -> Result<Found, IndexError> {
         let shards = if index == self.store.settings.alias {
-            self.store.resolve(index)?
+            self.store.resolve(index, false)?
         } else {
             self.store.get(index).into_iter().collect()
         };

@@ -29,12 +29,22 @@ impl Endpoint {
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_owned()))
-            .expect("a request");
+        self.call_with(method, path, &[], body.as_bytes().to_vec()).await
+    }
+
+    pub(crate) async fn call_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> (u16, Value) {
+        let mut request =
+            Request::builder().method(method).uri(path).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body)).expect("a request");
         let response = router(Arc::clone(&self.index)).oneshot(request).await.expect("answers");
         assert_eq!(response.headers()["x-elastic-product"], "Elasticsearch");
         let status = response.status().as_u16();
