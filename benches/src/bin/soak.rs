@@ -52,7 +52,7 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The most that the pipeline's process may have resident at any time, in MiB.
-    #[arg(long, default_value_t = 250.0)]
+    #[arg(long, default_value_t = 300.0)]
     max_resident: f64,
     /// How much more than at its start may be resident at the end of the last life, behind the first
     /// third of it, by a straight line through all samples, in percent.
