@@ -47,16 +47,17 @@ const EDGES: &[(&str, &[&str])] = &[
             "eddy-index",
             "eddy-pipeline",
             "eddy-record",
+            "eddy-sinks",
             "eddy-sql",
             "eddy-stream",
             "rcf",
         ],
     ),
-    ("eddy-sensor", &["eddy-kinesis", "eddy-sensors", "eddy-stream"]),
+    ("eddy-sensor", &["eddy-kinesis", "eddy-sensors", "eddy-sinks", "eddy-stream"]),
 ];
 
 /// Crates that neither do I/O nor read a clock: what their sources may not name.
-const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect", "eddy-sql"];
+const PURE: &[&str] = &["rcf", "eddy-record", "eddy-detect", "eddy-sql", "eddy-sensors"];
 const IMPURE: &[&str] =
     &["std::fs", "std::net", "std::thread", "std::env", "SystemTime", "Instant::now", "tokio::"];
 /// The one file of a pure crate that starts threads: its results do not depend on them.

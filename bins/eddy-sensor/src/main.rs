@@ -1,10 +1,14 @@
-//! `eddy-sensor`: simulated sensors whose readings go into a Kinesis stream or to standard output.
+//! `eddy-sensor`: simulated sensors whose records go into a Kinesis stream, to Firehose, into a file
+//! or to standard output.
 
+mod delivery_stream;
+mod labels;
+mod lines;
 mod options;
 mod pace;
+mod receiver;
 mod report;
 mod run;
-mod stdout;
 mod stop;
 mod stream;
 

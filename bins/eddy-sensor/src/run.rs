@@ -1,124 +1,132 @@
-//! Readings from the sensors to their receiver, at a rate.
+//! Records from the scene to their receiver, at its pace.
+
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use eddy_sensors::{Reading, Sensors};
+use eddy_sensors::{Player, SCENES, Scene, SceneRecord};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::labels::Labels;
+use crate::lines::Reader;
 use crate::options::Options;
 use crate::pace::Pace;
-use crate::report::{Delivered, Report};
-use crate::stdout::{Lines, Reader};
+use crate::receiver::Receiver;
+use crate::report::{Counts, Report};
 use crate::stop;
-use crate::stream::Stream;
 
-/// Sends readings until the count is reached, Ctrl-C is pressed or the reader has gone.
+/// Sends records until the count is reached, Ctrl-C is pressed or the reader has gone.
 pub(crate) async fn run(options: &Options) -> Result<()> {
+    if options.list_scenes || options.show_scene.is_some() {
+        return show_scenes(options.show_scene.as_deref());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (scene, mut player) = match prepared(options, i64::try_from(now.as_millis())?) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            // As clap says what makes no sense.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            std::process::exit(2);
+        }
+    };
     let mut stopped = stop::listen().context("listening for Ctrl-C")?;
-    let mut report = Report::start(options);
+    let output = options.output(&scene);
+    let connection = options.connection(&output);
+    let mut labels = Labels::open(options.labels.as_deref())?;
+    let mut report = Report::start(options, &scene, &player, &output, &connection);
+    let header = player.header().map(<[u8]>::to_vec);
     let mut receiver = tokio::select! {
         biased;
         _ = stopped.wait_for(|stop| *stop) => {
-            report.finish(Delivered::default());
+            report.finish(Counts::default(), 0);
             return Ok(());
         }
-        receiver = Receiver::open(options) => receiver?,
+        receiver = Receiver::open(options, &output, &connection, header.as_deref()) => receiver?,
     };
     if receiver.created() {
-        report.say(&format!("created the stream {} with one shard", options.stream));
+        report.say(&format!("created the {} with one shard", report.target()));
     }
 
-    let sent = send(options, &mut receiver, &mut report, stopped).await;
+    let sent = send(options, &mut player, &mut receiver, &mut labels, &mut report, stopped).await;
     if matches!(sent, Ok(Reader::Gone)) {
         return Ok(());
     }
     // What is under way is finished and counted even if something went wrong.
-    let delivered = receiver.finish().await;
-    report.finish(delivered);
+    let settled = receiver.settle().await;
+    let labelled = match &settled {
+        Ok((Reader::Listens, failed)) => labels.settle(failed),
+        Ok((Reader::Gone, _)) | Err(_) => Ok(()),
+    };
+    report.finish(receiver.counts(), labels.n_written());
     sent?;
-    if delivered.failed > 0 {
-        bail!("readings could not be delivered: {}", receiver.last_error());
+    settled?;
+    labelled?;
+    if receiver.counts().failed > 0 {
+        bail!("records could not be delivered: {}", receiver.last_error().unwrap_or_default());
     }
     Ok(())
 }
 
+fn prepared(options: &Options, now_ms: i64) -> Result<(Scene, Player)> {
+    let scene = options.scene(now_ms)?;
+    let player = Player::new(&scene)?;
+    Ok((scene, player))
+}
+
 async fn send(
     options: &Options,
+    player: &mut Player,
     receiver: &mut Receiver,
+    labels: &mut Labels,
     report: &mut Report,
     mut stopped: watch::Receiver<bool>,
 ) -> Result<Reader> {
-    let mut sensors = Sensors::new(options.sensor_settings())?;
-    let mut pace = Pace::new(options.rate, Instant::now());
-    let mut n_left = options.count.unwrap_or(u64::MAX);
-    while n_left > 0 && !*stopped.borrow() {
-        if let Some(due) = pace.next(Instant::now()) {
-            // Nobody waits for a full buffer while there is nothing to do.
-            if receiver.flush()? == Reader::Gone {
+    let mut pace = Pace::new(options.is_paced(), Instant::now());
+    let mut record = SceneRecord::default();
+    let most = options.count.unwrap_or(u64::MAX);
+    let mut n_sent = 0;
+    while n_sent < most && !*stopped.borrow() {
+        player.next(&mut record);
+        while let Some(due) = pace.due(record.due_us, Instant::now()) {
+            if receiver.idle(due).await? == Reader::Gone {
                 return Ok(Reader::Gone);
             }
             tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stop| *stop) => break,
+                _ = stopped.wait_for(|stop| *stop) => return Ok(Reader::Listens),
                 () = sleep_until(due) => {}
             }
         }
-        let Some(reading) = sensors.next() else { break };
-        if receiver.put(&reading).await? == Reader::Gone {
+        if receiver.put(&record).await? == Reader::Gone {
             return Ok(Reader::Gone);
         }
-        report.sent(&reading);
-        n_left -= 1;
+        labels.add(n_sent, &record);
+        report.sent(&record);
+        n_sent += 1;
+        if labels.are_due() {
+            let (reader, failed) = receiver.settle().await?;
+            labels.settle(&failed)?;
+            if reader == Reader::Gone {
+                return Ok(reader);
+            }
+        }
     }
-    receiver.flush()
+    Ok(Reader::Listens)
 }
 
-/// Where readings go.
-enum Receiver {
-    Stdout(Lines),
-    Stream(Stream),
-}
-
-impl Receiver {
-    async fn open(options: &Options) -> Result<Self> {
-        if options.stdout {
-            return Ok(Self::Stdout(Lines::new()));
+/// Lists the scenes that ship, or prints one.
+fn show_scenes(name: Option<&str>) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    let Some(name) = name else {
+        for (name, _) in SCENES {
+            let scene = Scene::named(name).context("a scene that ships")?;
+            writeln!(out, "{name:12} {}", scene.description)?;
         }
-        Stream::open(options).await.map(Self::Stream)
-    }
-
-    /// Whether it did not exist before.
-    fn created(&self) -> bool {
-        matches!(self, Self::Stream(stream) if stream.created())
-    }
-
-    async fn put(&mut self, reading: &Reading) -> Result<Reader> {
-        match self {
-            Self::Stdout(lines) => lines.put(reading).context("writing to standard output"),
-            Self::Stream(stream) => stream.put(reading).await.map(|()| Reader::Listens),
-        }
-    }
-
-    fn flush(&mut self) -> Result<Reader> {
-        match self {
-            Self::Stdout(lines) => lines.flush().context("writing to standard output"),
-            // The producer sends what it holds in its own time.
-            Self::Stream(_) => Ok(Reader::Listens),
-        }
-    }
-
-    /// Waits for what is under way.
-    async fn finish(&self) -> Delivered {
-        match self {
-            Self::Stdout(lines) => lines.delivered(),
-            Self::Stream(stream) => stream.finish().await,
-        }
-    }
-
-    fn last_error(&self) -> String {
-        match self {
-            Self::Stdout(_) => String::new(),
-            Self::Stream(stream) => stream.last_error().unwrap_or_default(),
-        }
-    }
+        return Ok(());
+    };
+    let Some((_, text)) = SCENES.iter().find(|(known, _)| *known == name) else {
+        bail!("no scene {name} ships: --list-scenes lists them");
+    };
+    Ok(out.write_all(text.as_bytes())?)
 }

@@ -1,16 +1,16 @@
-//! Readings into a Kinesis stream.
+//! Records into a Kinesis stream.
 
 use anyhow::{Context, Result, bail};
 use eddy_kinesis::{
     Client, ConnectionSettings, KinesisSource, Producer, ReadSettings, client, ensure_stream,
 };
-use eddy_sensors::Reading;
+use eddy_sensors::SceneRecord;
 use eddy_stream::Source;
 
 use crate::options::Options;
-use crate::report::Delivered;
+use crate::report::Counts;
 
-/// A stream as a receiver of readings.
+/// A stream as a receiver of records.
 pub(crate) struct Stream {
     producer: Producer,
     created: bool,
@@ -18,19 +18,20 @@ pub(crate) struct Stream {
 
 impl Stream {
     /// Connects and sees to it that the stream exists.
-    pub(crate) async fn open(options: &Options) -> Result<Self> {
-        let settings = ConnectionSettings {
-            region: options.region.clone(),
-            endpoint_url: options.endpoint().map(str::to_owned),
-        };
-        let client = client(&settings).await;
-        let created = if options.may_create_stream() {
-            ensure_stream(&client, &options.stream, 1).await?
+    pub(crate) async fn open(
+        options: &Options,
+        stream: &str,
+        connection: &ConnectionSettings,
+    ) -> Result<Self> {
+        let client = client(connection).await;
+        let created = if options.may_create_stream(connection) {
+            ensure_stream(&client, stream, 1).await?
         } else {
-            must_exist(&client, &options.stream).await?;
+            must_exist(&client, stream).await?;
             false
         };
-        Ok(Self { producer: Producer::new(client, options.producer_settings()), created })
+        let settings = options.producer_settings(stream, connection);
+        Ok(Self { producer: Producer::new(client, settings), created })
     }
 
     /// Whether the stream did not exist before.
@@ -38,27 +39,32 @@ impl Stream {
         self.created
     }
 
-    /// Hands a reading over; waits while too many are under way.
+    /// Hands a record over; waits while too many are under way.
     ///
     /// The producer has tried long and often before it gives a record up: the first one lost ends
     /// the work.
-    pub(crate) async fn put(&self, reading: &Reading) -> Result<()> {
+    pub(crate) async fn put(&self, record: &SceneRecord) -> Result<()> {
         if self.producer.counts().failed > 0 {
             let reason = self.producer.last_error().unwrap_or_default();
-            bail!("readings could not be delivered: {reason}");
+            bail!("records could not be delivered: {reason}");
         }
-        self.producer.put(&reading.name, reading.to_json().into()).await?;
+        self.producer.put(&record.key, record.data.clone().into()).await?;
         Ok(())
     }
 
-    /// Waits for all readings handed over.
-    pub(crate) async fn finish(&self) -> Delivered {
-        let counts = self.producer.flush().await;
-        Delivered {
-            acknowledged: counts.acknowledged,
-            failed: counts.failed,
-            retried: counts.retried,
-        }
+    /// Waits for all records handed over.
+    pub(crate) async fn flush(&self) {
+        self.producer.flush().await;
+    }
+
+    /// The numbers of those that were given up since this was asked last.
+    pub(crate) fn take_failed(&self) -> Vec<u64> {
+        self.producer.take_failed()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let counts = self.producer.counts();
+        Counts { acknowledged: counts.acknowledged, failed: counts.failed, retried: counts.retried }
     }
 
     /// Why the last record that failed did.

@@ -3,6 +3,7 @@
 //! Without arguments it runs the embedded default: sensors, a Kinesis endpoint, the pipeline, the
 //! index and the page in one process. The subcommands are in modules of their own.
 
+mod dashboards;
 mod discover;
 mod embedded;
 mod kcl;
@@ -49,6 +50,8 @@ enum Command {
     Check(run::CheckArgs),
     /// Score CSV or NDJSON from standard input
     Score(score::ScoreArgs),
+    /// Dashboards for Kibana, OpenSearch Dashboards and Grafana over scored rows
+    Dashboards(dashboards::DashboardsArgs),
     /// Infer a schema from records on standard input and print it as an input schema
     Discover,
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Some(Command::Kcl(args)) => kcl::run(args),
         Some(Command::Check(args)) => run::check(args),
         Some(Command::Score(args)) => score::run(args),
+        Some(Command::Dashboards(args)) => dashboards::run(args),
         Some(Command::Discover) => discover::run(),
     };
     match done {

@@ -3,9 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use rand_core::{Rng, SeedableRng};
-use rand_xoshiro::Xoshiro256PlusPlus;
-
+use crate::draw::{Purpose, Random, Threshold};
 use crate::{SensorSettings, SensorSettingsError};
 
 const NORMAL: RangeInclusive<u32> = 10..=20;
@@ -58,9 +56,8 @@ impl Reading {
 pub struct Sensors {
     sensors: Box<[Sensor]>,
     next_idx: usize,
-    random: Xoshiro256PlusPlus,
-    // An anomaly is a draw of 64 bits below this; 2^64 stands for certainty.
-    anomaly_below: u128,
+    random: Random,
+    anomaly: Threshold,
 }
 
 #[derive(Clone, Debug)]
@@ -85,8 +82,8 @@ impl Sensors {
         Ok(Self {
             sensors: settings.sensor_names().into_iter().map(sensor).collect(),
             next_idx: 0,
-            random: Xoshiro256PlusPlus::seed_from_u64(settings.seed),
-            anomaly_below: threshold(settings.anomaly_rate),
+            random: Random::new(settings.seed, Purpose::Readings),
+            anomaly: Threshold::new(settings.anomaly_rate),
         })
     }
 
@@ -102,7 +99,7 @@ impl Iterator for Sensors {
     fn next(&mut self) -> Option<Reading> {
         let sensor_idx = self.next_idx;
         self.next_idx = (sensor_idx + 1) % self.sensors.len();
-        let anomaly = u128::from(self.random.next_u64()) < self.anomaly_below;
+        let anomaly = self.random.happens(self.anomaly);
         let value = uniform(&mut self.random, if anomaly { ANOMALOUS } else { NORMAL });
         let Sensor { name, head } = &self.sensors[sensor_idx];
         let (name, head) = (Arc::clone(name), Arc::clone(head));
@@ -110,28 +107,10 @@ impl Iterator for Sensors {
     }
 }
 
-/// A probability as a share of 2^64, exactly.
-fn threshold(probability: f64) -> u128 {
-    // 2^64 is a power of two: the product loses no digit, and its fraction does not matter.
-    let share = probability * 2_f64.powi(64);
-    #[expect(clippy::cast_possible_truncation, reason = "0.0..=2^64, as the settings are valid")]
-    #[expect(clippy::cast_sign_loss, reason = "0.0..=2^64, as the settings are valid")]
-    let share = share as u128;
-    share
-}
-
-/// Every number of the range with the same probability: draws that would favour some are drawn
-/// again.
-fn uniform(random: &mut impl Rng, range: RangeInclusive<u32>) -> u32 {
-    let n_numbers = u64::from(range.end() - range.start()) + 1;
-    let unbiased = u64::MAX - u64::MAX % n_numbers;
-    loop {
-        let draw = random.next_u64();
-        if draw < unbiased {
-            let offset = u32::try_from(draw % n_numbers).expect("a range of u32 has its numbers");
-            return range.start() + offset;
-        }
-    }
+/// Every number of the range with the same probability.
+fn uniform(random: &mut Random, range: RangeInclusive<u32>) -> u32 {
+    let draw = random.within((*range.start()).into(), (*range.end()).into());
+    u32::try_from(draw).expect("a range of u32 has its numbers")
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //!   Firehose has no ids: a replay after a crash delivers again what was not committed.
 //! - [`OpenSearchSink`] with [`OpenSearchSettings`]: `_bulk` of OpenSearch 1 to 3 and
 //!   Elasticsearch 7 to 9, with ids made of positions, so that a replay overwrites.
+//! - [`Dashboards`]: saved objects for Kibana and OpenSearch Dashboards over such rows, and a
+//!   dashboard of Grafana.
 //! - [`ArchiveSink`] with [`ArchiveSettings`]: rows or raw payloads in compressed objects of an S3
 //!   bucket or a local folder, named by hour as Firehose names them.
 //!
@@ -36,7 +38,8 @@ pub mod limits;
 mod opensearch;
 
 pub use archive::{ArchiveFormat, ArchiveSettings, ArchiveSink, ArchivedRecords};
-pub use firehose::{FirehoseSettings, FirehoseSink};
+pub use firehose::{FirehosePut, FirehoseSettings, FirehoseSink};
 pub use opensearch::{
-    Auth, InstallSettings, OpenSearchSettings, OpenSearchSink, Rotation, Transport, WriteAs,
+    Auth, Dashboards, Imported, InstallSettings, OpenSearchSettings, OpenSearchSink, Rotation,
+    Transport, WriteAs,
 };

@@ -1,5 +1,6 @@
 //! The binary as a person or a script starts it.
 
+mod outputs;
 mod stream;
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,11 +11,14 @@ use eddy_sensors::{SensorSettings, Sensors};
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_eddy-sensor"));
     // Whatever the machine is set up for, nothing leaves it.
-    command.args(arguments).env_remove("AWS_ENDPOINT_URL").env_remove("AWS_ENDPOINT_URL_KINESIS");
+    command.args(arguments);
+    for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_KINESIS", "AWS_ENDPOINT_URL_FIREHOSE"] {
+        command.env_remove(variable);
+    }
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().expect("the binary starts")
 }
 
@@ -49,15 +53,15 @@ fn anomalies_are_marked_and_counted_and_the_seed_is_told() {
     let output = run(&["--stdout", "--rate", "20", "--count", "3", "--anomaly-rate", "1"]);
     let text = stderr(&output);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[0].contains("seed 42"), "{text}");
-    assert!(lines[1..4].iter().all(|line| line.ends_with("<- anomaly")), "{text}");
-    assert_eq!(lines[4], "sent 3, acknowledged 3, failed 0, retried 0, anomalies 3");
+    assert!(lines[0].contains("scene walkthrough") && lines[0].contains("seed 42"), "{text}");
+    assert!(lines[1..4].iter().all(|line| line.ends_with("<- spike")), "{text}");
+    assert_eq!(lines[4], "generated 3, acknowledged 3, failed 0, retried 0, labelled 3");
 }
 
 #[test]
 fn quiet_leaves_only_the_counts() {
     let output = run(&["--stdout", "--rate", "20", "--count", "2", "--quiet"]);
-    assert_eq!(stderr(&output), "sent 2, acknowledged 2, failed 0, retried 0, anomalies 0\n");
+    assert_eq!(stderr(&output), "generated 2, acknowledged 2, failed 0, retried 0, labelled 0\n");
 }
 
 #[test]
@@ -86,6 +90,11 @@ fn what_makes_no_sense_is_usage_and_exits_with_two() {
         &["--stdout", "--rate", "-1"],
         &["--stdout", "--rate", "NaN"],
         &["--stdout", "--create-stream"],
+        &["--stdout", "--file", "x"],
+        &["--stdout", "--scene", "no-such-scene"],
+        &["--stdout", "--template", "no-such-file"],
+        &["--stdout", "--scene", "pumps", "--anomaly-rate", "0.5"],
+        &["--stdout", "--start", "noon"],
         &["--colour"],
     ] {
         let output = run(arguments);

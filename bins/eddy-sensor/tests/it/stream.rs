@@ -52,13 +52,13 @@ async fn readings_arrive_in_order_in_a_stream_created_on_first_use() {
     let output = run(&endpoint, &arguments);
     let text = stderr(&output);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("created the stream RawStreamData with one shard"), "{text}");
+    assert!(text.contains("created the stream RawStreamData at"), "{text}");
 
     let settings = SensorSettings { n_sensors: 2, seed: 7, ..SensorSettings::default() };
     let readings: Vec<_> = Sensors::new(settings).expect("valid").take(2000).collect();
     let n_anomalies = readings.iter().filter(|reading| reading.anomaly).count();
     let counts =
-        format!("sent 2000, acknowledged 2000, failed 0, retried 0, anomalies {n_anomalies}");
+        format!("generated 2000, acknowledged 2000, failed 0, retried 0, labelled {n_anomalies}");
     assert_eq!(text.lines().last(), Some(counts.as_str()));
     let expected: Vec<_> =
         readings.iter().map(|reading| (reading.name.to_string(), reading.to_json())).collect();
@@ -82,7 +82,7 @@ async fn aggregates_are_read_back_as_the_readings_that_went_in() {
     let output = run(&endpoint, &arguments);
     let text = stderr(&output);
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("sent 3000, acknowledged 3000, failed 0, retried 0"), "{text}");
+    assert!(text.contains("generated 3000, acknowledged 3000, failed 0, retried 0"), "{text}");
     let settings = SensorSettings { n_sensors: 3, ..SensorSettings::default() };
     let readings = Sensors::new(settings).expect("valid").take(3000);
     let mut expected: Vec<_> =
@@ -107,10 +107,10 @@ fn ctrl_c_finishes_what_is_under_way_and_counts_it() {
         .expect("the binary starts");
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let mut line = || lines.next().expect("a line").expect("text");
-    while !line().starts_with("DemoSensor ") {}
+    while !line().starts_with("{\"iotName\"") {}
     let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(interrupted.expect("kill starts").success());
-    let last = std::iter::from_fn(|| Some(line())).find(|line| line.starts_with("sent "));
+    let last = std::iter::from_fn(|| Some(line())).find(|line| line.starts_with("generated "));
     assert!(child.wait().expect("an end").success());
     let numbers: Vec<u64> = last
         .expect("counts")

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "sql")]
 mod application;
+mod dashboards;
 mod discover;
 mod embedded;
 mod kcl;

@@ -76,6 +76,10 @@ impl ProducerSettings {
     }
 }
 
+/// Records given up whose numbers are kept until somebody asks: more than wait in any buffer of
+/// ordinary size.
+const MAX_FAILED_KEPT: usize = 65_536;
+
 /// A record handed over.
 struct Handed {
     partition_key: String,
@@ -92,7 +96,21 @@ enum Message {
 #[derive(Debug, Default)]
 struct Told {
     counts: ProducerCounts,
+    // The first of them, by their numbers.
+    failed: Vec<u64>,
     last_error: Option<String>,
+}
+
+impl Told {
+    /// Counts records as given up.
+    fn give_up(&mut self, ordinals: impl Iterator<Item = u64>) {
+        for ordinal in ordinals {
+            self.counts.failed += 1;
+            if self.failed.len() < MAX_FAILED_KEPT {
+                self.failed.push(ordinal);
+            }
+        }
+    }
 }
 
 fn locked(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
@@ -175,6 +193,12 @@ impl Producer {
     /// What has become of records so far.
     pub fn counts(&self) -> ProducerCounts {
         locked(&self.told).counts
+    }
+
+    /// The records that were given up since this was asked last, by their number among all that
+    /// were put, from 0; at most 65 536 are kept.
+    pub fn take_failed(&self) -> Vec<u64> {
+        std::mem::take(&mut locked(&self.told).failed)
     }
 
     /// Why the last record that failed did.

@@ -209,7 +209,8 @@ impl Worker {
         }
         let passing = matches!(failure, Failure::Passing | Failure::Throttled);
         if !passing || self.pause.failing_for() >= self.give_up_after() {
-            self.count(|counts| counts.failed += n);
+            let entries = packs.iter().flat_map(|pack| &pack.entries);
+            locked(&self.told).give_up(entries.map(|entry| entry.ordinal));
             return;
         }
         self.count(|counts| counts.retried += n);
@@ -298,7 +299,7 @@ impl Worker {
         }
         let n_left = left.len() as u64;
         if lane.pause.failing_for() >= give_up_after {
-            self.count(|counts| counts.failed += n_left);
+            locked(&self.told).give_up(left.iter().map(|entry| entry.ordinal));
             return;
         }
         lane.back_off(Instant::now());

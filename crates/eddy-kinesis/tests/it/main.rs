@@ -331,6 +331,8 @@ async fn a_request_too_large_for_a_proxy_is_halved_in_order() {
     producer.put("k", reading(400)).await.expect("accepted");
     let counts = producer.flush().await;
     assert_eq!((counts.acknowledged, counts.failed), (401, 1));
+    // Once, by its number among all that were put.
+    assert_eq!((producer.take_failed(), producer.take_failed()), (vec![400], vec![]));
     let why = producer.last_error().expect("why");
     assert!(why.contains("larger") && why.contains("413"), "{why}");
 

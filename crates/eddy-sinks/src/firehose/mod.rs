@@ -12,6 +12,7 @@ use eddy_aws::{CallError, Failure, Resource, SdkConfig, connect};
 use eddy_record::ScoredRecord;
 use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 
+use request::Entry;
 use service::Service;
 use tokio::time::Instant;
 
@@ -94,21 +95,47 @@ impl FirehoseSink {
         }
     }
 
-    /// Puts a batch until the service has all of it.
-    async fn settle(&self, mut batch: Vec<Bytes>) -> Result<(), StreamError> {
+    /// Puts lines of the caller's, each with its end, until the service has them or `error` says
+    /// why it has not.
+    pub async fn put(&self, lines: &[Bytes]) -> FirehosePut {
+        let (batches, rejected) = request::batches(lines.iter().cloned());
+        let mut put = FirehosePut::default();
+        for refused in rejected {
+            put.failed.push(refused.row_idx);
+            put.error = Some(StreamError::fatal(refused.reason));
+        }
+        for mut batch in batches {
+            let n_entries = batch.len();
+            // After the first batch that was given up no other is tried.
+            let gave_up = put.gave_up;
+            if !gave_up && let Err(error) = self.settle(&mut batch, &mut put.retried).await {
+                put.gave_up = true;
+                put.error = Some(error);
+            }
+            put.failed.extend(batch.iter().map(|entry| entry.idx));
+            put.acknowledged += (n_entries - batch.len()) as u64;
+        }
+        put.failed.sort_unstable();
+        put
+    }
+
+    /// Puts a batch until the service has all of it; what it has not is left in `batch`.
+    async fn settle(&self, batch: &mut Vec<Entry>, retried: &mut u64) -> Result<(), StreamError> {
         let name = &self.settings.delivery_stream;
         let resource = Resource { service: "firehose", kind: "the delivery stream", name };
         let give_up_after = Duration::from_millis(self.settings.give_up_after_ms);
         let mut pause = Backoff::new(Duration::from_millis(100), Duration::from_secs(10), name);
         let mut failures = FailureLog::default();
         loop {
-            let reason = match self.service.put(&batch).await {
-                Ok(failed) if failed.entries.is_empty() => return Ok(()),
+            let reason = match self.service.put(batch).await {
                 Ok(failed) => {
                     if failed.entries.len() < batch.len() {
                         pause.reset();
                     }
-                    batch = failed.entries;
+                    *batch = failed.entries;
+                    if batch.is_empty() {
+                        return Ok(());
+                    }
                     failed.reason
                 }
                 Err(error) => {
@@ -133,9 +160,24 @@ impl FirehoseSink {
                     "putting again"
                 );
             }
+            *retried += batch.len() as u64;
             pause.wait().await;
         }
     }
+}
+
+/// What became of lines that were [put](FirehoseSink::put).
+#[derive(Debug, Default)]
+pub struct FirehosePut {
+    /// How many the service has.
+    pub acknowledged: u64,
+    /// Attempts of single lines beyond their first.
+    pub retried: u64,
+    /// The places of those that it has not, in order.
+    pub failed: Vec<usize>,
+    /// Why it has not the last of them.
+    pub error: Option<StreamError>,
+    gave_up: bool,
 }
 
 #[async_trait]
@@ -145,9 +187,9 @@ impl Sink for FirehoseSink {
     }
 
     async fn write(&self, rows: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
-        let (batches, rejected) = request::batches(rows);
-        for batch in batches {
-            self.settle(batch).await?;
+        let (batches, rejected) = request::batches(rows.iter().map(request::line));
+        for mut batch in batches {
+            self.settle(&mut batch, &mut 0).await?;
         }
         Ok(rejected)
     }

@@ -8,22 +8,33 @@ use crate::limits::{
     MAX_FIREHOSE_RECORD_BYTES, MAX_FIREHOSE_REQUEST_BYTES, MAX_FIREHOSE_REQUEST_RECORDS,
 };
 
-/// Rows in order as batches that fit a request, each record a line of JSON with its end (Firehose
-/// puts nothing between records); and the rows that no request can hold.
-pub(super) fn batches(rows: &[ScoredRecord]) -> (Vec<Vec<Bytes>>, Vec<Rejected>) {
-    let mut batches: Vec<Vec<Bytes>> = Vec::new();
+/// A line with its place among those handed over.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) idx: usize,
+    pub(super) line: Bytes,
+}
+
+/// A row as a line of JSON with its end: Firehose puts nothing between records.
+pub(super) fn line(row: &ScoredRecord) -> Bytes {
+    let mut line = Vec::new();
+    row.write_json(&mut line);
+    line.push(b'\n');
+    line.into()
+}
+
+/// Lines in order as batches that fit a request; and those that no request can hold.
+pub(super) fn batches(lines: impl Iterator<Item = Bytes>) -> (Vec<Vec<Entry>>, Vec<Rejected>) {
+    let mut batches: Vec<Vec<Entry>> = Vec::new();
     let mut rejected = Vec::new();
     let mut room = 0;
-    for (row_idx, row) in rows.iter().enumerate() {
-        let mut line = Vec::new();
-        row.write_json(&mut line);
-        line.push(b'\n');
+    for (idx, line) in lines.enumerate() {
         if line.len() > MAX_FIREHOSE_RECORD_BYTES {
             let reason = format!(
                 "the row has {} bytes, a Firehose record at most {MAX_FIREHOSE_RECORD_BYTES}",
                 line.len()
             );
-            rejected.push(Rejected { row_idx, reason });
+            rejected.push(Rejected { row_idx: idx, reason });
             continue;
         }
         let full = batches
@@ -34,7 +45,7 @@ pub(super) fn batches(rows: &[ScoredRecord]) -> (Vec<Vec<Bytes>>, Vec<Rejected>)
             room = MAX_FIREHOSE_REQUEST_BYTES;
         }
         room -= line.len();
-        batches.last_mut().expect("pushed where there was none").push(line.into());
+        batches.last_mut().expect("pushed where there was none").push(Entry { idx, line });
     }
     (batches, rejected)
 }

@@ -3,14 +3,14 @@
 use aws_sdk_firehose::Client;
 use aws_sdk_firehose::primitives::Blob;
 use aws_sdk_firehose::types::Record;
-use bytes::Bytes;
 use eddy_aws::{CallError, SdkConfig};
 
 use super::FirehoseSettings;
+use super::request::Entry;
 
 /// The entries that a request did not deliver, in order.
 pub(super) struct Failed {
-    pub(super) entries: Vec<Bytes>,
+    pub(super) entries: Vec<Entry>,
     /// Why the last of them was not taken.
     pub(super) reason: String,
 }
@@ -33,9 +33,9 @@ impl Service {
     }
 
     /// One request.
-    pub(super) async fn put(&self, batch: &[Bytes]) -> Result<Failed, CallError> {
-        let records = batch.iter().map(|line| {
-            Record::builder().data(Blob::new(line.to_vec())).build().expect("the data is set")
+    pub(super) async fn put(&self, batch: &[Entry]) -> Result<Failed, CallError> {
+        let records = batch.iter().map(|entry| {
+            Record::builder().data(Blob::new(entry.line.to_vec())).build().expect("the data is set")
         });
         let call = self
             .client
@@ -45,7 +45,7 @@ impl Service {
         let answer = call.send().await.map_err(CallError::new)?;
         let mut results = answer.request_responses.into_iter();
         let mut failed = Failed { entries: Vec::new(), reason: String::new() };
-        for line in batch {
+        for entry in batch {
             // An answer that is too short acknowledges nothing.
             match results.next() {
                 Some(result) if result.error_code.is_none() && result.record_id.is_some() => {}
@@ -57,7 +57,7 @@ impl Service {
                         code.as_deref().unwrap_or("no answer"),
                         message.as_deref().unwrap_or("no message")
                     );
-                    failed.entries.push(line.clone());
+                    failed.entries.push(entry.clone());
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod answer;
 mod auth;
 mod check;
+mod dashboards;
 mod index_name;
 mod install;
 mod request;
@@ -19,6 +20,7 @@ use eddy_stream::{Backoff, FailureLog, Rejected, Sink, StreamError};
 use serde_json::Value;
 
 use answer::{Answer, Item};
+pub use dashboards::{Dashboards, Imported};
 use index_name::index_name;
 use request::Document;
 use service::Service;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use eddy_stream::StreamError;
 use reqwest::Client;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -95,12 +95,23 @@ impl Service {
         path: &str,
         body: Vec<u8>,
     ) -> Result<(u16, Vec<u8>), String> {
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let more = if body.is_empty() { vec![] } else { vec![json] };
+        self.send(method, path, more, body).await
+    }
+
+    /// Sends a request once, with these headers beside those that say who asks.
+    pub(super) async fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        more: Vec<(HeaderName, HeaderValue)>,
+        body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
         let url = format!("{}/{path}", self.url);
         let mut headers =
             self.signer.headers(method, &url, &body).await.map_err(|error| error.to_string())?;
-        if !body.is_empty() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
+        headers.extend(more);
         self.transport.send(method, &url, headers, body).await
     }
 }

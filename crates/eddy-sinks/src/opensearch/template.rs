@@ -13,7 +13,7 @@ const MAX_KEYWORD_CHARS: u32 = 8191;
 
 /// The names of the indices that the settings make: every rotation goes on with the year. Those of
 /// a neighbour, such as `scores-raw` beside `scores`, are not among them.
-fn pattern(settings: &OpenSearchSettings) -> String {
+pub(super) fn pattern(settings: &OpenSearchSettings) -> String {
     match settings.rotation {
         Rotation::NoRotation => settings.index.clone(),
         _ => format!("{}-2*", settings.index),

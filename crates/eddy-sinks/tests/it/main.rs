@@ -1,6 +1,7 @@
 //! The sinks against doubles of the services that fail on command, and against the embedded index.
 
 mod archive;
+mod dashboards;
 mod firehose;
 mod opensearch;
 mod support;

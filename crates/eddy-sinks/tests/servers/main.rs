@@ -9,8 +9,8 @@ use std::env::var;
 
 use eddy_aws::ConnectionSettings;
 use eddy_sinks::{
-    FirehoseSettings, FirehoseSink, InstallSettings, OpenSearchSettings, OpenSearchSink, Rotation,
-    WriteAs,
+    Dashboards, FirehoseSettings, FirehoseSink, InstallSettings, OpenSearchSettings,
+    OpenSearchSink, Rotation, WriteAs,
 };
 use eddy_stream::Sink as _;
 use serde_json::{Value, json};
@@ -173,4 +173,128 @@ async fn firehose_takes_full_requests_and_counts_every_record() {
         assert_eq!(sink.write(&rows(1100)).await.expect("taken"), [], "{server}");
         assert_eq!(sink.write(&rows_named(9, 1_000_000)).await.expect("taken"), [], "{server}");
     }
+}
+
+/// How Kibana 7.10 and OpenSearch Dashboards map the index of their saved objects: a field that they
+/// do not know is refused.
+fn saved_objects_mapping() -> Value {
+    let (text, keyword) = (json!({"type": "text"}), json!({"type": "keyword"}));
+    let (integer, boolean) = (json!({"type": "integer"}), json!({"type": "boolean"}));
+    let meta = json!({"properties": {"searchSourceJSON": text}});
+    json!({"mappings": {"dynamic": "strict", "properties": {
+        "type": keyword, "namespace": keyword, "namespaces": keyword, "originId": keyword,
+        "updated_at": {"type": "date"},
+        "references": {"type": "nested", "properties": {"name": keyword, "type": keyword, "id": keyword}},
+        "migrationVersion": {"dynamic": "true", "properties": {}},
+        "index-pattern": {"properties": {
+            "fieldFormatMap": text, "fields": text, "intervalName": keyword,
+            "notExpandable": boolean, "sourceFilters": text, "timeFieldName": keyword,
+            "title": text, "type": keyword, "typeMeta": keyword}},
+        "search": {"properties": {
+            "columns": keyword, "description": text, "hits": integer,
+            "kibanaSavedObjectMeta": meta, "sort": keyword, "title": text, "version": integer}},
+        "visualization": {"properties": {
+            "description": text, "kibanaSavedObjectMeta": meta, "savedSearchRefName": keyword,
+            "title": text, "uiStateJSON": text, "version": integer, "visState": text}},
+        "dashboard": {"properties": {
+            "description": text, "hits": integer, "kibanaSavedObjectMeta": meta,
+            "optionsJSON": text, "panelsJSON": text,
+            "refreshInterval": {"properties": {
+                "display": keyword, "pause": boolean, "section": integer, "value": integer}},
+            "timeFrom": keyword, "timeRestore": boolean, "timeTo": keyword, "title": text,
+            "version": integer}},
+    }}})
+}
+
+#[tokio::test]
+async fn an_index_mapped_as_that_of_saved_objects_takes_each_object() {
+    let server = "OPENSEARCH_URL";
+    let index = ".kibana_eddy";
+    // A server may be that of an earlier run.
+    call(server, "DELETE", index, None).await;
+    create(server, index, saved_objects_mapping()).await;
+    let settings = OpenSearchSettings::new(&url(server));
+    let dashboards = Dashboards::new(&settings, &rows(1)[0].schema, None).expect("good");
+    let objects = dashboards.saved_objects();
+    for object in &objects {
+        let (kind, id) =
+            (object["type"].as_str().expect("type"), object["id"].as_str().expect("id"));
+        let document = json!({
+            "type": kind, kind: object["attributes"], "references": object["references"],
+            "migrationVersion": object["migrationVersion"], "updated_at": "2026-11-23T12:00:00Z",
+        });
+        let answer =
+            call(server, "PUT", &format!("{index}/_doc/{kind}:{id}"), Some(document)).await;
+        assert_eq!(answer["result"], "created", "{kind} {id}: {answer}");
+    }
+    // And the index does refuse what it does not know.
+    let unknown = json!({"type": "search", "search": {"title": "t", "colour": "red"}});
+    let answer = call(server, "PUT", &format!("{index}/_doc/search:x"), Some(unknown)).await;
+    assert_eq!(answer["error"]["type"], "strict_dynamic_mapping_exception", "{answer}");
+    call(server, "POST", &format!("{index}/_refresh"), None).await;
+    let count = call(server, "GET", &format!("{index}/_count"), None).await;
+    assert_eq!(count["count"], objects.len());
+}
+
+/// The charts' aggregations as the products ask them, on rows in indices with the template.
+#[tokio::test]
+async fn charts_find_their_fields_in_indices_with_the_template() {
+    let server = "OPENSEARCH_URL";
+    let sink = sink(server, |settings| {
+        settings.index = "charted".to_owned();
+        settings.install = Some(InstallSettings::default());
+    })
+    .await;
+    let rows = rows(600);
+    sink.install(&rows[0].schema).await.expect("installed");
+    assert_eq!(sink.write(&rows).await.expect("stored"), []);
+    let mut settings = OpenSearchSettings::new(&url(server));
+    settings.index = "charted".to_owned();
+    let dashboards = Dashboards::new(&settings, &rows[0].schema, None).expect("good");
+    call(server, "POST", "charted-2026-11-23/_refresh", None).await;
+    let mut n_charts = 0;
+    for object in dashboards.saved_objects() {
+        let Some(state) = object["attributes"]["visState"].as_str() else { continue };
+        let state: Value = serde_json::from_str(state).expect("JSON");
+        let aggs = state["aggs"].as_array().expect("aggregations");
+        let mut asked = json!({});
+        // The metric is innermost; what splits comes outside it.
+        for agg in aggs {
+            let params = &agg["params"];
+            let inner = asked;
+            let own = match agg["type"].as_str().expect("a type") {
+                "count" => {
+                    asked = inner;
+                    continue;
+                }
+                "max" => json!({"max": {"field": params["field"]}}),
+                "date_histogram" => {
+                    assert_eq!(params["interval"], "m");
+                    json!({"date_histogram": {"field": params["field"], "fixed_interval": "1m"}})
+                }
+                "range" => json!({"range": {"field": params["field"], "ranges": params["ranges"]}}),
+                "terms" => json!({"terms": {"field": params["field"], "size": params["size"]}}),
+                other => panic!("{other}"),
+            };
+            let mut own = own;
+            if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
+                own["aggs"] = inner;
+            }
+            asked = json!({ agg["id"].as_str().expect("an id"): own });
+        }
+        let body = json!({"size": 0, "aggs": asked});
+        let path = format!("{}/_search", dashboards.pattern());
+        let answer = call(server, "POST", &path, Some(body)).await;
+        assert_eq!(answer["hits"]["total"]["value"], 600, "{answer}");
+        let outer = answer["aggregations"].as_object().expect("aggregations");
+        let buckets = outer.values().next().and_then(|agg| agg["buckets"].as_array());
+        let n_found: u64 = buckets
+            .expect("buckets")
+            .iter()
+            .map(|bucket| bucket["doc_count"].as_u64().expect("a count"))
+            .sum();
+        assert_eq!(n_found, 600, "{}: {answer}", state["title"]);
+        n_charts += 1;
+    }
+    assert_eq!(n_charts, 3);
 }
