@@ -109,7 +109,7 @@ impl Request {
 }
 
 /// Runs `work` so that a panic in the engine is an error of this request alone.
-fn guarded<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(IndexError::Internal { reason: "the engine gave this request up".to_owned() })
     })

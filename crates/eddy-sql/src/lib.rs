@@ -59,6 +59,7 @@ mod rowtime;
 mod run;
 mod scope;
 mod types;
+mod watch;
 mod yaml;
 
 pub use application::{Application, Counters, Emission, declared_columns};
@@ -68,3 +69,4 @@ pub use input::{Arrival, InputBatch};
 pub use options::{Options, ReferenceTable};
 pub use rowtime::Rowtime;
 pub use run::{ErrorRow, OutputRow, StreamRows};
+pub use watch::Watched;
