@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
+use eddy_dashboard::Labels;
 use eddy_detect::DetectorSettings;
-use eddy_pipeline::SchemaSettings;
+use eddy_pipeline::{SchemaSettings, SensorLabels};
 use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, MAX_RATE, READINGS_PER_SECOND, STREAM};
 
-use crate::serve::{Status, page};
+use crate::serve::{PageToken, Shown, Status, page};
 use crate::signals::on_signals;
 
 /// The flags of the embedded default.
@@ -26,6 +27,8 @@ pub(crate) struct EmbeddedArgs {
     /// The page's address
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: SocketAddr,
+    #[command(flatten)]
+    page: PageToken,
     /// The Kinesis endpoint's address
     #[arg(long, default_value = "127.0.0.1:4567", value_name = "ADDRESS")]
     kinesis_listen: SocketAddr,
@@ -81,15 +84,35 @@ impl EmbeddedArgs {
     }
 }
 
+/// The sensors' labels, as the page asks for them.
+struct Known(Arc<SensorLabels>);
+
+impl Labels for Known {
+    fn label(&self, id: &str) -> Option<bool> {
+        self.0.label(id)
+    }
+
+    fn anomalies(&self, from_ms: i64, to_ms: i64) -> Vec<String> {
+        self.0.anomalies(from_ms, to_ms)
+    }
+}
+
 /// Runs until Ctrl-C.
 pub(crate) fn run(args: &EmbeddedArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_signals()?;
         let embedded = Embedded::start(&args.settings()).await?;
-        let status = Arc::new(Status::of(&embedded.pipeline));
-        let index = Arc::clone(&embedded.index);
-        let address = page(args.listen, index, Arc::clone(&status), stop.clone()).await?;
+        let status = Arc::new(Status::of(&embedded.pipeline, true));
+        let shown = Shown {
+            index: Some(Arc::clone(&embedded.index)),
+            letters: Some(args.data_dir.join("dead-letters.ndjson").into()),
+            labels: embedded.labels.clone().map(|labels| Arc::new(Known(labels)) as _),
+            ..Shown::default()
+        };
+        let token = args.page.token.clone();
+        let told = status.told()?;
+        let address = page((args.listen, token), shown, told, stop.clone()).await?;
         eprintln!("page: http://{address}");
         eprintln!(
             "Kinesis endpoint: http://{} (stream {STREAM}, any credentials, region us-east-1)",

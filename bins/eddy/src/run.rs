@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use eddy_detect::Detector;
-use eddy_pipeline::{Settings, build};
+use eddy_pipeline::{PageSettings, Settings, build};
 
-use crate::serve::{Status, page};
+use crate::serve::{PageToken, Shown, Status, page};
 use crate::signals::on_signals;
 
 /// The arguments of `eddy run`.
@@ -16,6 +16,11 @@ use crate::signals::on_signals;
 pub(crate) struct RunArgs {
     /// The settings file, TOML; or an SQL application, or its definition
     settings: PathBuf,
+    /// Serve the live page at that address, also where the settings have no [page]
+    #[arg(long, value_name = "ADDRESS")]
+    page: Option<std::net::SocketAddr>,
+    #[command(flatten)]
+    token: PageToken,
     #[cfg(feature = "sql")]
     #[command(flatten)]
     sql: crate::sql::SqlArgs,
@@ -40,22 +45,37 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
     #[cfg(feature = "sql")]
     if crate::sql::is_application(&args.settings) {
         return match crate::sql::as_pipeline(&args.settings, &args.sql)? {
-            Some(settings) => run_pipeline(&settings),
-            None => crate::sql::run(&args.settings, &args.sql),
+            Some(settings) => run_pipeline(settings, args),
+            None => {
+                let at = args.page.map(|listen| (listen, args.token.token.clone()));
+                crate::sql::run(&args.settings, &args.sql, at)
+            }
         };
     }
-    run_pipeline(&load(&args.settings)?)
+    run_pipeline(load(&args.settings)?, args)
 }
 
-fn run_pipeline(settings: &Settings) -> Result<()> {
+fn run_pipeline(mut settings: Settings, args: &RunArgs) -> Result<()> {
+    if let Some(listen) = args.page {
+        let token = settings.page.and_then(|page| page.token);
+        settings.page = Some(PageSettings { listen, token });
+    }
+    let settings = &settings;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let stop = on_signals()?;
-        let built = build(settings).await?;
-        let status = Arc::new(Status::of(&built.pipeline));
+        let mut built = build(settings).await?;
+        let status = Arc::new(Status::of(&built.pipeline, built.index.is_some()));
         if let Some(wanted) = &settings.page {
-            let index = built.index.context("[page] shows an index: add a sink of type index")?;
-            let address = page(wanted.listen, index, Arc::clone(&status), stop.clone()).await?;
+            let shown = Shown {
+                index: built.index,
+                letters: Some(settings.dead_letters.as_path().into()),
+                application: watched(&mut built.pipeline),
+                ..Shown::default()
+            };
+            let token = args.token.token.clone().or_else(|| wanted.token.clone());
+            let at = (wanted.listen, token);
+            let address = page(at, shown, status.told()?, stop.clone()).await?;
             eprintln!("page: http://{address}");
         }
         // What is left in a stream stays there: a stop need not wait until it is empty.
@@ -66,6 +86,22 @@ fn run_pipeline(settings: &Settings) -> Result<()> {
     // A read of standard input cannot be cancelled: it must not hold the end up.
     runtime.shutdown_background();
     done
+}
+
+/// Lets the page see the application, where there is one.
+#[cfg(feature = "sql")]
+fn watched(pipeline: &mut eddy_pipeline::Pipeline) -> Option<crate::serve::ApplicationView> {
+    let eddy_pipeline::EngineSettings::Application(parts) = &mut pipeline.engine else {
+        return None;
+    };
+    let parts = Arc::make_mut(parts);
+    let watched = parts.watch();
+    Some(crate::serve::application_view(parts.text(), watched))
+}
+
+#[cfg(not(feature = "sql"))]
+fn watched(_: &mut eddy_pipeline::Pipeline) -> Option<crate::serve::ApplicationView> {
+    None
 }
 
 /// Turns the wish to drain into one to settle what was read.

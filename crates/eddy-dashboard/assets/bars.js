@@ -1,45 +1,45 @@
 // Records a minute, split by score range.
 
-import { $, compact, shape, toMinute } from "./format.js";
-import { clock, recent, search } from "./rows.js";
+import { data, onAnswer } from "./data.js";
+import { $, compact, make, RANGES, shape, toFull, toMark } from "./format.js";
+import { show } from "./time.js";
 
-const RANGES = [[0, 1, "below 1"], [1, 1.5, "1 to 1.5"], [1.5, 2, "1.5 to 2"], [2, 3, "2 to 3"], [3, null, "3 and above"]];
-const MINUTES = 30, HEIGHT = 216, BOTTOM = 22, LEFT = 48, ROOM = 12;
-let buckets = [];
+const HEIGHT = 220, BOTTOM = 22, LEFT = 44, ROOM = 10;
+const NAMES = new Map([[1_000, "a second"], [60_000, "a minute"], [3_600_000, "an hour"], [86_400_000, "a day"]]);
 
-/** Asks the index and draws. */
-export async function bars() {
-  const ranges = RANGES.map(([from, to]) => (to === null ? { from } : { from, to }));
-  const scores = { range: { field: "ANOMALY_SCORE", ranges } };
-  const minutes = { date_histogram: { field: "created", fixed_interval: "1m" }, aggs: { scores } };
-  const found = await search({ size: 0, query: recent(MINUTES), aggs: { minutes } });
-  buckets = found.aggregations?.minutes?.buckets ?? [];
-  drawBars();
+function unit(ms) {
+  if (NAMES.has(ms)) return NAMES.get(ms);
+  const [size, name] = [[86_400_000, "days"], [3_600_000, "hours"], [60_000, "minutes"], [1_000, "seconds"], [1, "ms"]].find(([size]) => ms >= size);
+  return `every ${Number((ms / size).toFixed(1))} ${name}`;
 }
 
-/** Draws what the index answered last; again when the width changes. */
-export function drawBars() {
-  const last = Math.floor(clock() / 60_000), width = Math.max($("bars").clientWidth, 200);
-  const byMinute = new Map(buckets.map((bucket) => [Math.floor(bucket.key / 60_000), bucket]));
-  const most = Math.max(1, ...buckets.map((bucket) => bucket.doc_count));
-  const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": "Records a minute by score range" });
-  const size = (count) => ((HEIGHT - BOTTOM - ROOM) * count) / most;
+/** Draws what was answered last; again when the width changes. */
+export function draw() {
+  if (!data.answer) return;
+  const { start_ms, step_ms, counts } = data.answer.bars, n = counts.length;
+  const width = Math.max($("bars").clientWidth, 200), whole = counts.map((parts) => parts.reduce((sum, part) => sum + part, 0));
+  const most = Math.max(1, ...whole), step = (width - LEFT) / n, size = (count) => ((HEIGHT - BOTTOM - ROOM) * count) / most;
+  $("h-bars").textContent = `Records ${unit(step_ms)}, by score`;
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": `Records ${unit(step_ms)} by score range; ${n} bars, ${Math.max(...whole)} records at most` });
   const between = round(most / 4);
   for (let count = 0; count <= most; count += between) {
     const y = HEIGHT - BOTTOM - size(count);
-    svg.append(shape("line", { x1: LEFT, x2: width, y1: y, y2: y }, "grid"), label(LEFT - 6, y + 4, "end", compact(count)));
+    svg.append(shape("line", { x1: LEFT, x2: width, y1: y, y2: y }, "grid"), shape("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, "", compact(count)));
   }
-  const step = (width - LEFT) / MINUTES, every = step * 5 < 50 ? 10 : 5;
-  for (let i = 0; i < MINUTES; i++) {
-    const minute = last - MINUTES + 1 + i, x = LEFT + i * step;
-    // On round minutes, and where the text has room.
-    if (minute % every === 0 && x + step / 2 - 20 > LEFT && x + step / 2 + 20 < width) {
-      svg.append(label(x + step / 2, HEIGHT - 6, "middle", toMinute(minute * 60_000)));
+  const every = Math.max(Math.ceil(64 / step), 1);
+  let free = LEFT + 18;
+  counts.forEach((parts, i) => {
+    const x = LEFT + i * step, middle = x + step / 2;
+    if (i % every === 0 && middle >= free && middle + 24 <= width) {
+      svg.append(shape("text", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, "", toMark(start_ms + i * step_ms, step_ms)));
+      free = middle + 60;
     }
-    const bucket = byMinute.get(minute);
-    if (bucket) svg.append(stack(bucket, x + 1, Math.max(step - 2, 1), size));
-  }
-  if (!buckets.length) svg.append(label(LEFT + (width - LEFT) / 2, HEIGHT / 2, "middle", `No records in the last ${MINUTES} minutes`));
+    if (whole[i]) svg.append(stack(parts, whole[i], start_ms + i * step_ms, x + step * 0.1, Math.max(step * 0.8, 1), size));
+  });
+  svg.addEventListener("click", (event) => {
+    const group = event.target.closest("g");
+    if (group) show(Number(group.dataset.at), Number(group.dataset.at) + step_ms - 1);
+  });
   $("bars").replaceChildren(svg);
 }
 
@@ -49,37 +49,27 @@ function round(count) {
   return ten * ([1, 2, 5].find((part) => part * ten >= count) ?? 10);
 }
 
-/** One minute's bar. An anomaly among thousands stays visible: no part is thinner than 3 pixels. */
-function stack(bucket, x, width, size) {
-  const group = shape("g", {});
+/** One bar. An anomaly among thousands stays visible: no part is thinner than 3 pixels. */
+function stack(parts, whole, at, x, width, size) {
+  const group = shape("g", { "data-at": at }), lines = [`${toFull(at)}: ${whole} records`];
   let y = HEIGHT - BOTTOM;
-  const lines = [`${toMinute(bucket.key)}: ${bucket.doc_count} records`];
-  for (const range of bucket.scores.buckets) {
-    // The answer may have more ranges than were asked for: what lies between them.
-    const which = RANGES.findIndex(([from]) => from === range.from);
-    if (!range.doc_count || which < 0) continue;
-    const height = Math.max(size(range.doc_count), 3);
+  parts.forEach((count, range) => {
+    if (!count) return;
+    const height = Math.max(size(count), 3);
     y -= height;
-    group.append(shape("rect", { x, y, width, height }, `s${which}`));
-    lines.push(`${range.doc_count} with a score ${RANGES[which][2]}`);
-  }
-  const title = shape("title", {});
-  title.textContent = lines.join("\n");
-  group.append(title);
+    group.append(shape("rect", { x, y, width, height, "data-n": count }, `r${range}`));
+    lines.push(`${count} ${range ? "with a score " : ""}${RANGES[range]}`);
+  });
+  group.append(shape("title", {}, "", lines.join("\n")));
   return group;
 }
 
-function label(x, y, anchor, content) {
-  const text = shape("text", { x, y, "text-anchor": anchor });
-  text.textContent = content;
-  return text;
-}
-
-export function legend() {
-  $("legend").replaceChildren(...RANGES.map(([, , name], which) => {
-    const item = document.createElement("li"), swatch = shape("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" });
-    swatch.append(shape("rect", { width: 10, height: 10, rx: 2 }, `s${which}`));
-    item.append(swatch, name);
-    return item;
+export function start() {
+  $("legend").replaceChildren(...RANGES.map((name, range) => {
+    const swatch = shape("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" });
+    swatch.append(shape("rect", { width: 10, height: 10, rx: 2 }, `r${range}`));
+    return make("li", {}, swatch, name);
   }));
+  onAnswer(draw);
+  new ResizeObserver(draw).observe($("bars"));
 }

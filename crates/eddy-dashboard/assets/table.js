@@ -1,106 +1,162 @@
-// The highest scores of the time shown, each with its explanation.
+// The records: sorted by any column, filtered, each to be opened.
 
-import { $, cell, number, shape, toSecond } from "./format.js";
-import { add, isAnomaly, minutes, parse, recent, scored, search, usual, view } from "./rows.js";
+import { threshold } from "./chart.js";
+import { data, onAnswer, onStatus, row } from "./data.js";
+import { bars, inWords } from "./explain.js";
+import { $, cell, count, make, toClock, toDay, toWhole } from "./format.js";
+import { choose, narrow } from "./sensors.js";
+import { asked, go, onState, state } from "./state.js";
 
-const BAR = 72;
-let seen = "";
+const SCORE = "ANOMALY_SCORE", WHY = "ANOMALY_EXPLANATION", STEP = 100, MAX_ROWS = 10_000;
+const lines = new Map();
+/** A row that a link opens and that is not among those shown. */
+let apart = null, fetched = "";
 
-export async function table() {
-  const { hits } = (await search({ size: 20, sort: [{ ANOMALY_SCORE: "desc" }], query: recent(minutes(), scored) })).hits;
-  // What the table names the charts show, whatever was left out of the live rows.
-  add(hits);
-  view.changed = true;
-  ranges.clear();
-  const lines = hits.length ? hits.map((hit) => line(parse(hit))) : [nothing()];
-  // Lines that did not change stay, and with them what is selected in them.
-  const made = lines.map((element) => element.outerHTML).join("");
-  if (made === seen) return;
-  seen = made;
-  $("top").replaceChildren(...lines);
+/** What is shown of every record: time, sensor, readings, score, then whatever else there is. */
+function columns(rows) {
+  const { key, columns: readings } = data.status, first = ["created", ...(key ? [key] : []), ...readings.filter((name) => name !== key), SCORE];
+  const rest = new Set();
+  for (const { source } of rows.slice(0, 100)) for (const name of Object.keys(source)) if (!first.includes(name) && name !== WHY) rest.add(name);
+  return [...first, ...[...rest].slice(0, 12)];
 }
 
-/** The usual readings, found once for all lines. */
-const ranges = new Map();
-function range(sensor, column) {
-  const name = JSON.stringify([sensor, column]);
-  if (!ranges.has(name)) ranges.set(name, usual(sensor, column));
-  return ranges.get(name);
-}
-
-function nothing() {
-  const row = document.createElement("tr"), text = document.createElement("td");
-  text.colSpan = 5;
-  text.className = "none";
-  text.textContent = "No scores in this time. A model gives its first ones when it has learned enough.";
-  row.append(text);
-  return row;
-}
-
-function line(row) {
-  const element = document.createElement("tr");
-  if (isAnomaly(row)) element.className = "anomaly";
-  const add = (text, className, title) => {
-    const column = document.createElement("td");
-    column.className = className;
-    column.textContent = text;
-    if (title) column.title = title;
-    element.append(column);
-  };
-  const value = view.status.columns.map((name) => cell(row.source[name])).join(", ");
-  add(toSecond(row.t * 1000), "time", new Date(row.t * 1000).toISOString());
-  add(row.name, "name", row.name);
-  add(value, "n value", value);
-  add(row.score === null ? "–" : row.score.toFixed(2), "n score", cell(row.score));
-  const because = document.createElement("td");
-  because.append(...explanation(row));
-  element.append(because);
-  return element;
-}
-
-/** Which columns made the score, and how their values differ from the usual ones. */
-function explanation({ name: sensor, source, why }) {
-  if (typeof why !== "object" || why === null) return [];
-  const parts = Object.entries(why)
-    .map(([name, part]) => ({ name, high: Math.max(number(part?.high) ?? 0, 0), low: Math.max(number(part?.low) ?? 0, 0) }))
-    .sort((a, b) => b.high + b.low - a.high - a.low);
-  const total = parts.reduce((sum, part) => sum + part.high + part.low, 0);
-  if (!total) return [];
-  const box = document.createElement("div"), text = document.createElement("span");
-  box.className = "because";
-  box.title = parts.map((part) => `${part.name}: high ${part.high.toFixed(2)}, low ${part.low.toFixed(2)}`).join("\n");
-  if (parts.length > 1) box.append(shares(parts, total));
-  // As many columns as make most of the score.
-  const named = [];
-  let sum = 0;
-  for (const part of parts) {
-    if (named.length === 3 || sum >= 0.7 * total) break;
-    named.push(`${part.name} is ${differs(part, number(source[part.name]), range(sensor, part.name))}`);
-    sum += part.high + part.low;
-  }
-  text.textContent = named.join("; ");
-  box.append(text);
-  return [box];
-}
-
-/** The model's high and low are relative to what a tree compares with, which late in a tree may be
- * an earlier anomaly: the usual readings, where they are known, tell more. */
-function differs(part, value, known) {
-  const model = part.high >= part.low ? "high" : "low";
-  if (value === null || known === null) return model;
-  const [low, high] = known, usually = low === high ? cell(low) : `${cell(low)} to ${cell(high)}`;
-  if (value >= low && value <= high) return `unusual within ${usually}`;
-  return `${value > high ? "high" : "low"}, usually ${usually}`;
-}
-
-/** The columns' shares of the score, the greatest first. */
-function shares(parts, total) {
-  const bar = shape("svg", { viewBox: `0 0 ${BAR} 10`, "aria-hidden": "true" });
-  let x = 0;
-  parts.forEach((part, which) => {
-    const width = (BAR * (part.high + part.low)) / total;
-    bar.append(shape("rect", { x, width: Math.max(width - 1, 0), height: 10 }, which === 0 ? "most" : "less"));
-    x += width;
+function head(names) {
+  const [field, order] = state.sort.split(/:(?=[^:]*$)/);
+  const cells = names.map((name) => {
+    const is = field === name, button = make("button", { type: "button", "data-field": name }, title(name), make("span", { "aria-hidden": "true" }, is ? (order === "desc" ? " ▾" : " ▴") : ""));
+    return make("th", { scope: "col", className: isNumber(name) ? "n" : "", "aria-sort": is ? (order === "desc" ? "descending" : "ascending") : "none" }, button);
   });
-  return bar;
+  cells.push(make("th", { scope: "col" }, "Because"));
+  const made = make("tr", {}, ...cells);
+  if ($("table-head").innerHTML === made.outerHTML) return;
+  const focused = document.activeElement?.closest("#table-head button")?.dataset.field;
+  $("table-head").replaceChildren(made);
+  if (focused) $("table-head").querySelector(`button[data-field="${CSS.escape(focused)}"]`)?.focus();
+}
+
+const title = (name) => ({ created: "Time", [SCORE]: "Score" })[name] ?? name;
+/** Where there is little room the day is left out. */
+const time = (one) => [make("span", { className: "day" }, `${toDay(one.t * 1000)}, `), toClock(one.t * 1000)];
+const isNumber = (name) => name === SCORE || data.status.columns.includes(name);
+
+function text(one, name) {
+  if (name === "created") return toWhole(one.t * 1000);
+  if (name === SCORE) return one.score === null ? "–" : Math.abs(one.score) < 1e6 ? one.score.toFixed(2) : cell(one.score);
+  return cell(one.source[name]);
+}
+
+function draw() {
+  const answer = data.answer;
+  if (!answer) return;
+  const rows = answer.table.rows.map(row), names = columns(rows), open = state.row;
+  if (open && apart?.id === open && !rows.some((one) => one.id === open)) rows.unshift(apart);
+  head(names);
+  const made = [], kept = new Set();
+  for (const one of rows) {
+    const is = one.id === open, of = JSON.stringify([one.source, names, is, one.score >= threshold()]);
+    let line = lines.get(one.id);
+    if (!line || line.of !== of) lines.set(one.id, (line = { of, elements: lineOf(one, names, is) }));
+    kept.add(one.id);
+    made.push(...line.elements);
+  }
+  for (const id of lines.keys()) if (!kept.has(id)) lines.delete(id);
+  if (!made.length) made.push(make("tr", {}, make("td", { className: "none", colSpan: names.length + 1 }, "No records in this time.")));
+  place(made);
+  const n = answer.table.rows.length, { total } = answer.table;
+  $("table-note").textContent = total ? `${count(n)} of ${count(total)}` : "";
+  $("more").hidden = n >= total || n >= MAX_ROWS;
+  for (const format of ["csv", "ndjson"]) $(`get-${format}`).href = `/api/export?${asked({ format, from: answer.from_ms, to: answer.to_ms })}`;
+  $("api").href = `/api/query?${asked()}`;
+  if (open && !kept.has(open)) find(open);
+}
+
+/** Puts lines in their order; those that stay keep the focus. */
+function place(made) {
+  const body = $("table-body"), wanted = new Set(made);
+  for (const child of [...body.children]) if (!wanted.has(child)) child.remove();
+  made.forEach((element, i) => { if (body.children[i] !== element) body.insertBefore(element, body.children[i] ?? null); });
+}
+
+function lineOf(one, names, is_open) {
+  const toggle = make("button", { type: "button", className: "open", "aria-expanded": String(is_open), "aria-label": `Record of ${toWhole(one.t * 1000)}` }, is_open ? "▾" : "▸");
+  const cells = names.map((name, i) => make("td", { className: [isNumber(name) ? "n" : "", name === SCORE ? "score" : "", name === data.status.key ? "name" : "", name === "created" ? "time" : ""].filter(Boolean).join(" "), title: name === "created" ? cell(one.source.created) : text(one, name) }, ...(i === 0 ? [toggle, ...time(one)] : [text(one, name)])));
+  cells.push(make("td", { className: "because" }, inWords(one)));
+  const line = make("tr", { className: `${one.score >= threshold() && one.score !== null ? "anomaly " : ""}${is_open ? "is-open" : ""}`, "data-id": one.id }, ...cells);
+  return is_open ? [line, detail(one, names.length + 1)] : [line];
+}
+
+/** Every field, each of which can be filtered by, and the explanation. */
+function detail(one, width) {
+  const fields = make("dl", { className: "fields" });
+  const filterable = (value) => ["string", "number", "boolean"].includes(typeof value) && !/["*?]/.test(String(value));
+  for (const [name, value] of Object.entries(one.source)) {
+    if (name === WHY) continue;
+    const tools = filterable(value) && name !== "created" ? [["+", "Only", false], ["−", "Without", true]].map(([sign, word, out]) => {
+      const button = make("button", { type: "button", className: "quiet", "aria-label": `${word} ${name} ${value}` }, sign);
+      button.addEventListener("click", () => narrow(name, value, out));
+      return button;
+    }) : [];
+    fields.append(make("dt", {}, name), make("dd", {}, make("span", {}, typeof value === "object" ? JSON.stringify(value) : String(value)), ...tools));
+  }
+  fields.append(make("dt", {}, "_id"), make("dd", {}, make("span", {}, one.id)));
+  const only = make("button", { type: "button" }, `Only ${one.name || "records without a name"}`);
+  only.addEventListener("click", () => choose(one.name));
+  const link = make("a", { href: `/es/anomalies/_doc/${encodeURIComponent(one.id)}` }, "As JSON");
+  const box = make("div", { className: "detail" }, make("section", {}, make("h3", {}, "Fields"), fields, make("p", { className: "tools" }, ...(data.status.key ? [only] : []), link)), make("section", {}, make("h3", {}, "Explanation"), bars(one)));
+  return make("tr", { className: "detail-line" }, make("td", { colSpan: width }, box));
+}
+
+/** Fetches a row that a link opens. */
+async function find(id) {
+  if (fetched === id) return;
+  fetched = id;
+  try {
+    const body = JSON.stringify({ query: { ids: { values: [id] } } });
+    const response = await fetch("/es/anomalies/_search", { method: "POST", headers: { "content-type": "application/json" }, body });
+    const [hit] = (await response.json()).hits.hits;
+    apart = hit ? row(hit) : null;
+    if (apart) draw();
+  } catch { /* It is not shown. */ }
+}
+
+function open(id) {
+  if (id) {
+    const shown = data.answer?.table.rows.find((one) => one._id === id);
+    // It stays, also when newer ones push it out of the table.
+    if (shown) apart = row(shown);
+  }
+  go({ row: state.row === id ? "" : id });
+}
+
+export function start() {
+  $("table-head").addEventListener("click", (event) => {
+    const name = event.target.closest("button")?.dataset.field;
+    if (!name) return;
+    const falls = isNumber(name) || name === "created";
+    const [field, order] = state.sort.split(/:(?=[^:]*$)/), first = falls ? "desc" : "asc";
+    go({ sort: `${name}:${field !== name ? first : order === "desc" ? "asc" : "desc"}` });
+  });
+  $("table-body").addEventListener("click", (event) => {
+    if (event.target.closest(".detail-line") || String(getSelection())) return;
+    const id = event.target.closest("tr")?.dataset.id;
+    if (id) {
+      open(id);
+      $("table-body").querySelector(`tr[data-id="${CSS.escape(id)}"] .open`)?.focus({ preventScroll: true });
+    }
+  });
+  $("table-body").addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], at = event.target.closest(".open");
+    if (!step || !at) return;
+    event.preventDefault();
+    const all = [...$("table-body").querySelectorAll(".open")];
+    all[all.indexOf(at) + step]?.focus();
+  });
+  $("more").addEventListener("click", () => go({ size: String(Math.min((Number(state.size) || 50) + STEP, MAX_ROWS)) }, { replace: true }));
+  onAnswer(draw);
+  let known = "";
+  onStatus(() => {
+    const now = JSON.stringify([data.status.key, data.status.columns, data.status.threshold]);
+    if (now !== known) { known = now; draw(); }
+  });
+  onState(({ changed }) => { if (changed.includes("row") || changed.includes("threshold")) draw(); });
 }

@@ -7,9 +7,11 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::Page;
+
 /// Everything from here, nothing inline, no frames.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+     connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// Adds the headers of every answer.
 pub(crate) async fn headers(request: Request, next: Next) -> Response {
@@ -26,11 +28,11 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 
 /// Refuses what a web page of another origin may have sent.
 pub(crate) async fn requests(
-    State(address): State<SocketAddr>,
+    State(page): State<Page>,
     request: Request,
     next: Next,
 ) -> Response {
-    match refusal(address, &request) {
+    match refusal(page.parts.address, &request) {
         None => next.run(request).await,
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),
     }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use eddy_index::LiveDocument;
-use futures::Stream;
 use futures::stream::unfold;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Page;
+use crate::query::refused;
 
 /// Rows of this time make one event.
 const EVENT_INTERVAL: Duration = Duration::from_millis(200);
@@ -34,14 +36,18 @@ struct Feed {
 /// The events of one reader.
 pub(crate) async fn events(
     State(page): State<Page>,
-) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+) -> Response {
+    let Some(index) = &page.parts.index else {
+        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index");
+    };
     let threshold = (page.parts.status)()["threshold"].as_f64().unwrap_or(f64::INFINITY);
-    let feed = Feed { rows: page.parts.index.subscribe(), ending: page.ending, threshold };
+    let feed = Feed { rows: index.subscribe(), ending: page.ending.clone(), threshold };
     let events = unfold(feed, |mut feed| async move {
         let data = feed.next().await?;
-        Some((Ok(Event::default().event("rows").data(data)), feed))
+        Some((Ok::<_, Infallible>(Event::default().event("rows").data(data)), feed))
     });
-    Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(10));
+    Sse::new(events).keep_alive(keep_alive).into_response()
 }
 
 /// The rows of an interval.

@@ -75,6 +75,14 @@ impl Index {
         crate::search::count(&self.store.resolve(pattern, false)?, body)
     }
 
+    /// What the indices of `pattern` hold now: several questions to it agree.
+    ///
+    /// # Errors
+    /// The indices do not exist.
+    pub fn snapshot(&self, pattern: &str) -> Result<crate::Snapshot, IndexError> {
+        crate::Snapshot::of(&self.store, pattern)
+    }
+
     /// [`search`](Self::search) on a thread where blocking is allowed.
     ///
     /// # Errors

@@ -10,6 +10,7 @@
 //! - [`IndexSink`] is the pipeline's way in.
 //! - [`router`] is the endpoint: `_bulk`, `_search`, `_count`, `_doc`, `_mapping` and a few more.
 //! - [`LiveDocument`] is a document that was just committed.
+//! - [`Snapshot`] is the index at one moment: columns read row by row, documents in any order.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -50,6 +51,7 @@ mod scroll;
 mod search;
 mod settings;
 mod sink;
+mod snapshot;
 mod sort;
 mod source;
 mod store;
@@ -63,3 +65,4 @@ pub use index::Index;
 pub use live::LiveDocument;
 pub use settings::IndexSettings;
 pub use sink::IndexSink;
+pub use snapshot::{Place, ScanRequest, ScanRow, Snapshot, date_ms};

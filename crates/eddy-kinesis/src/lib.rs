@@ -44,7 +44,7 @@ mod unpack;
 pub use client::{client, ensure_stream};
 pub use counters::{ProducerCounts, SourceCounters};
 pub use limits::{MAX_RECORD_BYTES, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS};
-pub use producer::{Producer, ProducerSettings, ShardLimits};
+pub use producer::{Acknowledged, Producer, ProducerSettings, ShardLimits};
 pub use sink::{KinesisSink, KinesisSinkSettings};
 pub use source::{KinesisSource, ReadSettings};
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
-use eddy_kinesis::{Producer, ProducerCounts, ProducerSettings, ReadSettings, client};
+use eddy_kinesis::{Acknowledged, Producer, ProducerCounts, ProducerSettings, ReadSettings, client};
 use eddy_sensors::{SensorSettings, Sensors};
+use eddy_record::StreamIdentity;
 use eddy_stream::{Clock as _, Start, StreamError, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,7 +24,7 @@ use crate::settings::{
     OnUnreadableModel, PipelineSettings, SchemaSettings, Settings, SinkSettings, SourceSettings,
     StateSettings,
 };
-use crate::{Pipeline, Stop, build};
+use crate::{Pipeline, SensorLabels, Stop, build};
 
 /// Readings a second that the embedded sensors make: a forest of 256 samples scores after 64, which
 /// come within five seconds.
@@ -106,6 +107,8 @@ pub struct Embedded {
     pub index: Arc<Index>,
     /// Where the Kinesis endpoint listens.
     pub kinesis: SocketAddr,
+    /// What the sensors know of their records, where they run.
+    pub labels: Option<Arc<SensorLabels>>,
     sensors: Option<JoinHandle<Result<ProducerCounts, StreamError>>>,
     sensors_stop: watch::Sender<bool>,
 }
@@ -127,17 +130,24 @@ impl Embedded {
         tokio::spawn(KinesisEndpoint::trim(store, turn, counters));
 
         let (sensors_stop, stopped) = watch::channel(false);
-        let mut sensors = None;
+        let (mut sensors, mut labels) = (None, None);
         if settings.sensors {
             let client = client(&connection(endpoint.address)).await;
-            let producer = Producer::new(client, ProducerSettings::unlimited(STREAM));
-            let run = run_sensors(producer, settings.sensor_seed, settings.rate, stopped);
+            let stream = StreamIdentity { name: STREAM.to_owned(), created_ms };
+            let of_records = Arc::new(SensorLabels::new(stream));
+            let told = Arc::clone(&of_records);
+            let tell = move |record: Acknowledged<'_>| told.acknowledged(record);
+            let producer = Producer::telling(client, ProducerSettings::unlimited(STREAM), tell);
+            let known = Arc::clone(&of_records);
+            let run = run_sensors(producer, settings.sensor_seed, settings.rate, known, stopped);
             sensors = Some(tokio::spawn(run));
+            labels = Some(of_records);
         }
         Ok(Self {
             pipeline: pipeline.pipeline,
             index: pipeline.index.expect("an index sink was asked for"),
             kinesis: endpoint.address,
+            labels,
             sensors,
             sensors_stop,
         })
@@ -213,6 +223,7 @@ async fn run_sensors(
     producer: Producer,
     seed: u64,
     rate: Option<u32>,
+    labels: Arc<SensorLabels>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<ProducerCounts, StreamError> {
     let settings = SensorSettings { seed, ..SensorSettings::default() };
@@ -232,6 +243,7 @@ async fn run_sensors(
         } else if *stop.borrow() {
             break;
         }
+        labels.put(reading.anomaly);
         producer.put(&reading.name, reading.to_json().into()).await?;
     }
     Ok(producer.flush().await)

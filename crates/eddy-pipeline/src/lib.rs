@@ -19,6 +19,7 @@ mod engine;
 pub mod fleet;
 mod in_process;
 mod input;
+mod labels;
 mod making;
 mod merge;
 mod merging;
@@ -42,6 +43,7 @@ mod worker;
 
 pub use counters::{Counters, PartitionStatus, Totals};
 pub use engine::EngineSettings;
+pub use labels::SensorLabels;
 pub use outputs::{Outputs, Routes};
 pub use parts::{Built, build};
 pub use pipeline::Pipeline;

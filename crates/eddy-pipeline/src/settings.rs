@@ -299,6 +299,8 @@ pub struct PageSettings {
     /// The address that it listens on. Default: `127.0.0.1:8080`.
     #[serde(default = "default_listen")]
     pub listen: std::net::SocketAddr,
+    /// What requests must carry. Default: none on a loopback address; demanded on any other.
+    pub token: Option<String>,
 }
 
 fn default_listen() -> std::net::SocketAddr {

@@ -19,7 +19,6 @@ impl Settings {
             .or_else(|| self.shared_file())
             .or_else(|| self.shared_archive())
             .or_else(|| self.circle())
-            .or_else(|| self.page_problem())
             .or_else(|| self.application_problem())
     }
 
@@ -164,12 +163,6 @@ impl Settings {
             }
             _ => None,
         })
-    }
-
-    fn page_problem(&self) -> Option<String> {
-        self.page.as_ref()?;
-        let shows = self.sinks.iter().any(|sink| matches!(sink.sink, SinkSettings::Index { .. }));
-        (!shows).then(|| "[page] shows an index: add a sink of type index".to_owned())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::run::{
     write_text,
 };
 use crate::types::Type;
-use crate::{InputBatch, OutputRow};
+use crate::{InputBatch, OutputRow, Watched};
 
 /// What became of the rows. Every row of the source is in one of `rows_in` and `rejected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,7 @@ pub struct Application {
     // Of the text and everything that its state depends on.
     fingerprint: u64,
     has_metadata: bool,
+    watched: Option<Arc<Watched>>,
 }
 
 /// Rows that leave at one step, in order, and rows at fault.
@@ -105,6 +106,7 @@ impl Application {
             counters: Counters::default(),
             fingerprint,
             has_metadata,
+            watched: None,
         })
     }
 
@@ -236,6 +238,12 @@ impl Application {
         &self.counters
     }
 
+    /// Lets others see the application.
+    pub fn watch(&mut self, watched: &Arc<Watched>) {
+        watched.begin(&self.graph);
+        self.watched = Some(Arc::clone(watched));
+    }
+
     /// How far the stream's time is, in milliseconds; `None` before the first row.
     pub fn watermark_ms(&self) -> Option<i64> {
         self.clock.now_ms()
@@ -290,6 +298,9 @@ impl Application {
             (None, _) => self.clock.rowtime(time_ms).0,
         };
         self.counters.rejected += 1;
+        if let Some(watched) = &self.watched {
+            watched.count(&self.counters);
+        }
         let error = ErrorRow {
             error_time_ms: rowtime_ms,
             error_name: "Record does not fit the schema".to_owned(),
@@ -333,7 +344,7 @@ impl Application {
     }
 
     fn run(&mut self, source: Chunk, mut errors: Vec<ErrorRow>) -> Result<Emission, RunError> {
-        let Self { graph, counters, options, .. } = self;
+        let Self { graph, counters, options, watched, .. } = self;
         let empty = |stream: usize| {
             let schema = stream_schema(&graph.streams[stream]);
             Chunk::empty(&schema, options.has_ids, Arc::clone(&source.watermarks))
@@ -342,6 +353,7 @@ impl Application {
         let mut streams: Vec<Chunk> = (0..graph.streams.len()).map(empty).collect();
         streams[0] = source;
         let mut filled: Vec<Vec<Chunk>> = vec![Vec::new(); streams.len()];
+        let mut pumped = Vec::with_capacity(graph.pumps.len());
         for pump in &mut graph.pumps {
             for read in &pump.reads {
                 complete(&mut streams[*read], &mut filled[*read])?;
@@ -352,6 +364,7 @@ impl Application {
             if pump.shares {
                 chunk = chunk.branch(&pump.name);
             }
+            pumped.push(chunk.n_rows());
             filled[pump.into].push(chunk);
         }
         let mut emission = Emission { errors_leave: graph.errors_leave, ..Emission::default() };
@@ -373,6 +386,13 @@ impl Application {
             });
         }
         emission.put_in_order();
+        if let Some(watched) = watched {
+            // What nobody reads is complete as well.
+            for (stream, filled) in streams.iter_mut().zip(&mut filled) {
+                complete(stream, filled)?;
+            }
+            watched.step(counters, &pumped, &streams);
+        }
         errors.sort_by_key(|row| row.tick);
         emission.errors = errors;
         Ok(emission)

@@ -59,6 +59,7 @@ mod rowtime;
 mod run;
 mod scope;
 mod types;
+mod watch;
 mod yaml;
 
 pub use application::{Application, Counters, Emission, declared_columns};
@@ -69,3 +70,4 @@ pub use limits::Limits;
 pub use options::{Options, ReferenceTable};
 pub use rowtime::Rowtime;
 pub use run::{ErrorRow, OutputRow, StreamRows};
+pub use watch::Watched;

@@ -15,6 +15,7 @@ use super::{SqlArgs, now_ms};
 /// An application, ready for records.
 pub(super) struct Loaded {
     pub(super) application: Application,
+    pub(super) sql: String,
     pub(super) decoder: Decoder,
     pub(super) rowtime: Rowtime,
 }
@@ -110,7 +111,7 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
         Application::new(code, options).map_err(|error| at(path, &error))?
     };
     let decoder = Decoder::new(Arc::new(decoded), DecodeLimits::default())?;
-    Ok(Loaded { application, decoder, rowtime })
+    Ok(Loaded { application, sql: code.to_owned(), decoder, rowtime })
 }
 
 /// Plans an application whose source nobody knows: a column that is not found is taken for one of

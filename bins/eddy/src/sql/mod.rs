@@ -6,7 +6,9 @@ mod load;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal as _, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,11 +16,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use eddy_pipeline::{ApplicationArgs, Settings, Stop, is_service};
 use eddy_record::{Decoder, Record};
-use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime};
+use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime, Watched};
 
 use lines::LineReader;
 use load::Loaded;
 
+use crate::serve::{self, Shown, Told, application_view, memory_bytes};
 use crate::signals::{is_broken_pipe, on_signals};
 
 /// Rows that are pushed together at most.
@@ -117,15 +120,24 @@ pub(crate) fn as_pipeline(path: &Path, args: &SqlArgs) -> Result<Option<Settings
 }
 
 /// Runs an application over its source to the end, or to Ctrl-C: then open windows leave as they are.
-pub(crate) fn run(path: &Path, args: &SqlArgs) -> Result<()> {
-    match filter(path, args) {
+/// `page` is where the page listens, if it shall, and its token.
+pub(crate) fn run(
+    path: &Path,
+    args: &SqlArgs,
+    page: Option<(SocketAddr, Option<String>)>,
+) -> Result<()> {
+    match filter(path, args, page) {
         // Whoever reads the rows has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         other => other,
     }
 }
 
-fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
+fn filter(
+    path: &Path,
+    args: &SqlArgs,
+    page: Option<(SocketAddr, Option<String>)>,
+) -> Result<()> {
     let (Some(source), Some(sink)) = (&args.source, &args.sink) else {
         bail!(
             "an SQL application needs --source and --sink: `-` is standard input and output, \
@@ -149,7 +161,11 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
             Box::new(BufWriter::new(File::create(file).with_context(cannot)?))
         }
     };
-    let Loaded { application, decoder, rowtime } = loaded;
+    let Loaded { mut application, sql, decoder, rowtime } = loaded;
+    let watched = Arc::new(Watched::default());
+    if page.is_some() {
+        application.watch(&watched);
+    }
     let batch = application.batch();
     let mut running = Running {
         application,
@@ -165,6 +181,13 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let stop = runtime.block_on(async { on_signals() })?;
+    if let Some(at) = page {
+        let name = path.display().to_string();
+        let view = application_view((&name, &sql), Arc::clone(&watched));
+        let shown = Shown { application: Some(view), ..Shown::default() };
+        let address = runtime.block_on(serve::page(at, shown, told(&watched), stop.clone()))?;
+        eprintln!("page: http://{address}");
+    }
     let has_ended = running.run(&mut lines, &|| *stop.borrow() != Stop::No)?;
     if has_ended {
         lines.finish()?;
@@ -197,6 +220,37 @@ fn filter(path: &Path, args: &SqlArgs) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What the page says of an application that is no pipeline: it has no sinks and commits nothing.
+fn told(watched: &Arc<Watched>) -> Told {
+    let started = std::time::Instant::now();
+    let (of_status, of_metrics) = (Arc::clone(watched), Arc::clone(watched));
+    Told {
+        status: Arc::new(move || {
+            let counters = of_status.counters();
+            let uptime_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            serde_json::json!({
+                "is_application": true, "has_index": false, "is_filter": true,
+                "memory_bytes": memory_bytes(), "uptime_ms": uptime_ms,
+                "totals": {
+                    "records": counters.rows_in + counters.rejected,
+                    "rows_in": counters.rows_in, "rows_out": counters.rows_out,
+                    "delivered": counters.rows_out, "filtered": counters.filtered,
+                    "aggregated": counters.aggregated, "clamped": counters.clamped,
+                    "failed": counters.failed + counters.late + counters.rejected,
+                },
+            })
+        }),
+        metrics: Arc::new(move || {
+            let counters = of_metrics.counters();
+            format!(
+                "# TYPE eddy_rows_in_total counter\neddy_rows_in_total {}\n\
+                 # TYPE eddy_rows_out_total counter\neddy_rows_out_total {}\n",
+                counters.rows_in, counters.rows_out
+            )
+        }),
+    }
 }
 
 struct Running {

@@ -215,6 +215,42 @@ impl Browser {
         ));
     }
 
+    /// Types into a field and leaves it by Enter, as a hand does.
+    pub(crate) fn enter(&mut self, selector: &str, text: &str) {
+        self.value(&format!("document.querySelector({selector:?}).select()"));
+        self.call("Input.insertText", json!({"text": text}));
+        self.press("Enter");
+    }
+
+    /// Presses a key: a character, or a name as `Enter`.
+    pub(crate) fn press(&mut self, key: &str) {
+        let text = match key {
+            "Enter" => "\r",
+            one if one.chars().count() == 1 => one,
+            _ => "",
+        };
+        let codes = [("Enter", 13), ("Escape", 27), ("ArrowLeft", 37), ("ArrowUp", 38), ("ArrowDown", 40)];
+        let code = codes.iter().find(|(name, _)| *name == key).map_or(0, |(_, code)| *code);
+        let kind = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
+        let down = json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code});
+        self.call("Input.dispatchKeyEvent", down);
+        self.call("Input.dispatchKeyEvent", json!({"type": "keyUp", "key": key}));
+    }
+
+    /// Draws a line with the mouse, the button down.
+    pub(crate) fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+        let mut mouse = |kind: &str, (x, y): (f64, f64), buttons: u32| {
+            let event = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": buttons,
+                "clickCount": 1});
+            self.call("Input.dispatchMouseEvent", event);
+        };
+        mouse("mouseMoved", from, 0);
+        mouse("mousePressed", from, 1);
+        mouse("mouseMoved", ((from.0 + to.0) / 2.0, to.1), 1);
+        mouse("mouseMoved", to, 1);
+        mouse("mouseReleased", to, 0);
+    }
+
     pub(crate) fn resize(&mut self, width: u32, height: u32) {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});

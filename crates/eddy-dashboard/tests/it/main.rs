@@ -1,8 +1,14 @@
-//! The page: its routes as a client meets them, and what a browser shows.
+//! The page as a browser and other clients see it.
 
 mod browser;
 mod events;
+mod explore;
 mod page;
+mod pipeline;
+mod query;
 mod routes;
 mod screenshots;
 mod support;
+mod token;
+mod visit;
+mod weight;

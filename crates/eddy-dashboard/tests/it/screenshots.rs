@@ -67,13 +67,14 @@ fn screenshots() {
         site.write(&walkthrough(now_ms())).await;
         site.serve(0).await
     });
-    browser.resize(1400, 1000);
-    browser.open(&format!("http://{}/", server.address));
+    let query = "?from=now-20m&sort=ANOMALY_SCORE:desc";
+    browser.resize(1400, 1600);
+    browser.open(&format!("http://{}/{query}", server.address));
     browser.until("live", "document.getElementById('state').textContent === 'live'");
-    browser.until("the table is full", "document.querySelectorAll('#top tr').length === 20");
-    let explained = "document.getElementById('top').textContent.includes('usually 10 to 20')";
+    browser.until("the table is full", "document.querySelectorAll('#table-body tr').length === 50");
+    let explained = "document.getElementById('table-body').textContent.includes('usually 10 to 20')";
     browser.until("the scores are explained", explained);
-    browser.until("the bars are there", "document.querySelectorAll('#bars g').length > 20");
+    browser.until("the bars are there", "document.querySelectorAll('#bars g').length > 15");
     // Records while it looks, so that there is a rate.
     let mut more = walkthrough(now_ms());
     more.truncate(4);
@@ -86,7 +87,7 @@ fn screenshots() {
     if std::env::var_os("EDDY_SCREENSHOTS_ALL").is_some() {
         browser.prefer("dark");
         browser.screenshot(&folder.join("page-dark.png"));
-        browser.resize(400, 2000);
+        browser.resize(400, 2600);
         browser.screenshot(&folder.join("page-narrow-dark.png"));
         browser.prefer("light");
         browser.screenshot(&folder.join("page-narrow.png"));
@@ -95,10 +96,8 @@ fn screenshots() {
         browser.resize(1400, 1000);
         browser.open(&format!("http://{}/", other.address));
         browser.until("waiting", "document.querySelector('#state.waiting')");
-        browser.until("asked", "document.querySelectorAll('#top tr').length === 1");
+        browser.until("asked", "!document.getElementById('empty').hidden");
         browser.screenshot(&folder.join("page-empty.png"));
-        browser.resize(400, 1400);
-        browser.screenshot(&folder.join("page-empty-narrow.png"));
         runtime.block_on(other.end());
     }
     drop(browser);

@@ -1,6 +1,8 @@
 //! An index with scored rows in it, and the page that shows it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Response};
-use eddy_dashboard::{DashboardParts, router, serve};
+use eddy_dashboard::{DashboardParts, Labels, router, serve};
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_record::{
     Column, DocumentId, PartitionId, Position, RecordFormat, Schema, ScoredRecord, SqlType,
@@ -45,11 +47,32 @@ pub(crate) fn now_ms() -> i64 {
 
 /// What a page is made of, in a folder of its own.
 pub(crate) struct Site {
-    _folder: TempDir,
+    folder: TempDir,
     pub(crate) index: Arc<Index>,
     sink: IndexSink,
     next_position: AtomicU64,
     status: Arc<Mutex<Value>>,
+    /// An SQL application, where there is one.
+    pub(crate) application: Arc<Mutex<Option<Value>>>,
+    labels: Arc<Known>,
+    has_labels: bool,
+    /// What requests must carry.
+    pub(crate) token: Option<String>,
+}
+
+/// Labels that a test has given.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<BTreeMap<String, bool>>);
+
+impl Labels for Known {
+    fn label(&self, id: &str) -> Option<bool> {
+        self.0.lock().expect("not poisoned").get(id).copied()
+    }
+
+    fn anomalies(&self, _: i64, _: i64) -> Vec<String> {
+        let known = self.0.lock().expect("not poisoned");
+        known.iter().filter(|(_, anomaly)| **anomaly).map(|(id, _)| id.clone()).collect()
+    }
 }
 
 impl Site {
@@ -64,9 +87,13 @@ impl Site {
         Self {
             sink: IndexSink::new(Arc::clone(&index)),
             index,
-            _folder: folder,
+            folder,
             next_position: AtomicU64::new(1),
             status: Arc::new(Mutex::new(status)),
+            application: Arc::default(),
+            labels: Arc::default(),
+            has_labels: false,
+            token: None,
         }
     }
 
@@ -78,10 +105,26 @@ impl Site {
         }
     }
 
+    /// Labels the rows that are written next, as simulated sensors do: those from 100 on.
+    pub(crate) fn label_rows(&mut self) {
+        self.has_labels = true;
+    }
+
+    /// The file of the dead letters.
+    pub(crate) fn letters(&self) -> PathBuf {
+        self.folder.path().join("dead-letters.ndjson")
+    }
+
     /// Writes readings as the pipeline does, and counts them in the status.
     pub(crate) async fn write(&self, readings: &[Reading]) {
         let rows: Vec<ScoredRecord> = readings.iter().map(|reading| self.row(reading)).collect();
         assert_eq!(self.sink.write(&rows).await.expect("written"), []);
+        if self.has_labels {
+            let mut known = self.labels.0.lock().expect("not poisoned");
+            known.extend(rows.iter().zip(readings).map(|(row, reading)| {
+                (row.id.as_str().to_owned(), reading.value >= 100.0)
+            }));
+        }
         let n_anomalies =
             readings.iter().filter(|row| row.score.is_some_and(|score| score >= THRESHOLD)).count();
         let mut status = self.status.lock().expect("not poisoned");
@@ -137,8 +180,17 @@ impl Site {
 
     pub(crate) fn parts(&self, address: SocketAddr) -> DashboardParts {
         let status = Arc::clone(&self.status);
+        let application = Arc::clone(&self.application);
+        let is_application = application.lock().expect("not poisoned").is_some();
         DashboardParts {
-            index: Arc::clone(&self.index),
+            index: Some(Arc::clone(&self.index)),
+            application: is_application.then(|| {
+                let view = move || application.lock().expect("not poisoned").clone();
+                Arc::new(move || view().unwrap_or_default()) as _
+            }),
+            letters: Some(self.letters().into()),
+            labels: self.has_labels.then(|| Arc::clone(&self.labels) as _),
+            token: self.token.clone(),
             status: Arc::new(move || status.lock().expect("not poisoned").clone()),
             metrics: Arc::new(|| "eddy_records_total 7\n".to_owned()),
             address,

@@ -118,6 +118,19 @@ fn locked(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
     told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A record that the stream has taken, and where it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged<'a> {
+    /// Which of the records that were put, from 0.
+    pub nth: u64,
+    /// The shard.
+    pub shard_id: &'a str,
+    /// Its number there.
+    pub sequence_number: &'a str,
+}
+
+type Listener = Box<dyn Fn(Acknowledged<'_>) + Send>;
+
 /// Puts records into a stream.
 ///
 /// One request is under way at a time, so records of one partition key arrive in the order in which
@@ -137,12 +150,25 @@ pub struct Producer {
 impl Producer {
     /// Starts a producer.
     pub fn new(client: Client, settings: ProducerSettings) -> Self {
+        Self::start(client, settings, None)
+    }
+
+    fn start(client: Client, settings: ProducerSettings, listener: Option<Listener>) -> Self {
         let (messages, queue) = mpsc::unbounded_channel();
         let told = Arc::default();
         let room = Arc::new(Semaphore::new(settings.max_buffered_bytes as usize));
         let max_buffered_bytes = settings.max_buffered_bytes;
-        tokio::spawn(Worker::new(client, settings, queue, Arc::clone(&told)).run());
+        tokio::spawn(Worker::new(client, settings, queue, Arc::clone(&told), listener).run());
         Self { messages, room, max_buffered_bytes, told }
+    }
+
+    /// Starts a producer that tells of every record that the stream has taken on its own.
+    pub fn telling(
+        client: Client,
+        settings: ProducerSettings,
+        listener: impl Fn(Acknowledged<'_>) + Send + 'static,
+    ) -> Self {
+        Self::start(client, settings, Some(Box::new(listener)))
     }
 
     /// Hands a record over; waits while the buffer is full.

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::lanes::{Entry, Lanes, Pack, Packing};
-use super::{Handed, Message, ProducerSettings, Told, locked};
+use super::{Acknowledged, Handed, Listener, Message, ProducerSettings, Told, locked};
 use crate::counters::ProducerCounts;
 use crate::shards::open_shards;
 use crate::source::{named, resource};
@@ -29,6 +29,7 @@ pub(super) struct Worker {
     // Whether the producer is there and may hand more over.
     is_open: bool,
     told: Arc<Mutex<Told>>,
+    listener: Option<Listener>,
     lanes: Lanes,
     n_handed: u64,
     // Each waits for all records handed over before that many had been.
@@ -49,6 +50,7 @@ impl Worker {
         settings: ProducerSettings,
         queue: mpsc::UnboundedReceiver<Message>,
         told: Arc<Mutex<Told>>,
+        listener: Option<Listener>,
     ) -> Self {
         let now = Instant::now();
         let pause =
@@ -58,6 +60,7 @@ impl Worker {
             queue,
             is_open: true,
             told,
+            listener,
             lanes: Lanes::new(settings.shard_limits, now),
             n_handed: 0,
             flushes: Vec::new(),
@@ -254,6 +257,13 @@ impl Worker {
                     counts.stream_records += 1;
                     counts.bytes += pack.entries.iter().map(|e| e.data.len() as u64).sum::<u64>();
                     of_lane.progress = true;
+                    // The parts of an aggregate have no numbers of their own.
+                    if let (Some(listener), [entry]) = (&self.listener, pack.entries.as_slice())
+                        && let (Some(shard_id), Some(sequence_number)) =
+                            (result.shard_id.as_deref(), result.sequence_number.as_deref())
+                    {
+                        listener(Acknowledged { nth: entry.ordinal, shard_id, sequence_number });
+                    }
                     let expected = self.lanes.lane(pack.lane_idx).shard_id();
                     is_resharded |= expected.is_some() && result.shard_id.as_deref() != expected;
                 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eddy_record::{
     DeadLetter, PartitionId, Position, Schema, Stage, StreamIdentity, parse_timestamp_ms,
 };
-use eddy_sql::{Application, Definition, ErrorRow, Options, ReferenceTable, Rowtime};
+use eddy_sql::{Application, Definition, ErrorRow, Options, ReferenceTable, Rowtime, Watched};
 use eddy_stream::StreamError;
 
 use crate::merging::MERGED;
@@ -28,6 +28,8 @@ pub struct ApplicationParts {
     decoded: Schema,
     // Whether a sink wants the error stream that the application does not name.
     wants_errors: bool,
+    // Shared by the engines that are made of these parts and whoever looks at them.
+    watched: Option<Arc<Watched>>,
 }
 
 fn invalid(reason: String) -> SettingsError {
@@ -108,7 +110,7 @@ impl ApplicationParts {
             .sinks
             .iter()
             .any(|sink| sink.streams.iter().any(|it| it.eq_ignore_ascii_case(ERROR_STREAM)));
-        let parts = Self { name, text, options, rowtime, decoded, wants_errors };
+        let parts = Self { name, text, options, rowtime, decoded, wants_errors, watched: None };
         let planned = parts.application()?;
         let streams: Vec<String> =
             parts.schemas(&planned).keys().map(|stream| stream.to_string()).collect();
@@ -129,6 +131,23 @@ impl ApplicationParts {
         &self.options.schema
     }
 
+    /// Lets others see the application while it runs: what is returned is filled from then on.
+    pub fn watch(&mut self) -> Arc<Watched> {
+        Arc::clone(self.watched.get_or_insert_default())
+    }
+
+    /// The file that the application was read from, and its SQL.
+    pub fn text(&self) -> (&str, &str) {
+        (&self.name, &self.text)
+    }
+
+    fn seen(&self, mut application: Application) -> Application {
+        if let Some(watched) = &self.watched {
+            application.watch(watched);
+        }
+        application
+    }
+
     /// What records are decoded to: the columns, and behind them the field that only is the time.
     pub(crate) fn decoded(&self) -> &Schema {
         &self.decoded
@@ -144,14 +163,15 @@ impl ApplicationParts {
     }
 
     pub(crate) fn plan(&self) -> Result<Application, StreamError> {
-        Application::new(&self.text, self.options.clone()).map_err(|error| {
+        let planned = Application::new(&self.text, self.options.clone()).map_err(|error| {
             StreamError::fatal(format!("{} cannot be run", self.name)).with_source(error)
-        })
+        })?;
+        Ok(self.seen(planned))
     }
 
     pub(crate) fn restore(&self, saved: &Bytes) -> Result<Application, StreamError> {
         let restored = Application::restore(&self.text, self.options.clone(), saved);
-        restored.map_err(|error| {
+        restored.map(|restored| self.seen(restored)).map_err(|error| {
             StreamError::fatal(
                 "cannot read the saved windows, sorts and forests; restore the state, or set \
                  on_unreadable_model = \"restart\" to start them afresh where reading stopped",

@@ -1,0 +1,184 @@
+//! The table as a file: every row of the query in its order, written as it is read.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use eddy_index::{IndexError, Place, Snapshot};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::Page;
+use crate::query::{asked, blocking, parsed, refused};
+
+/// Rows of one file: their places are in memory, about 100 bytes each while they are sorted.
+pub(crate) const MAX_EXPORTED: usize = 1_000_000;
+/// Rows whose columns make the header of a CSV.
+const HEADER_ROWS: usize = 1_000;
+/// Bytes of one piece of the answer.
+const PIECE_BYTES: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Csv,
+    Ndjson,
+}
+
+/// `GET /api/export`.
+pub(crate) async fn export(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
+    let (subject, params) = match asked(&page, query.as_deref()) {
+        Ok(asked) => asked,
+        Err(refused) => return refused,
+    };
+    let format = match params.format.as_deref() {
+        Some("csv") => Format::Csv,
+        Some("ndjson") | None => Format::Ndjson,
+        Some(other) => {
+            let reason = format!("format: csv or ndjson, found {other:?}");
+            return refused(StatusCode::BAD_REQUEST, &reason);
+        }
+    };
+    let work = move || {
+        let snapshot = subject.index.snapshot(subject.index.alias())?;
+        let query = params.query(subject.key.as_ref(), &[]);
+        let (total, places) = snapshot.ranked(&query, &params.sort, MAX_EXPORTED)?;
+        let columns = match format {
+            Format::Csv => columns(&snapshot, &places)?,
+            Format::Ndjson => Vec::new(),
+        };
+        Ok((snapshot, total, places, columns))
+    };
+    let (snapshot, total, places, columns) = match blocking(&page, work).await {
+        Ok(found) => found,
+        Err(refused) => return refused,
+    };
+    let (kind, name) = match format {
+        Format::Csv => ("text/csv; charset=utf-8", "eddy.csv"),
+        Format::Ndjson => ("application/x-ndjson", "eddy.ndjson"),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::HeaderName::from_static("x-eddy-rows"), places.len().to_string()),
+        (header::HeaderName::from_static("x-eddy-total"), total.to_string()),
+    ];
+    // Two pieces wait at most: a reader that is slow holds the writer up.
+    let (pieces, receiver) = mpsc::channel::<Result<Bytes, IndexError>>(2);
+    tokio::task::spawn_blocking(move || {
+        let mut writer = Writer { format, columns, pieces, piece: Vec::new() };
+        if let Err(error) = writer.write(&snapshot, &places) {
+            // The answer ends in the middle, which a client sees; one that is gone sees nothing.
+            let _ = writer.pieces.blocking_send(Err(error));
+        }
+    });
+    let body = futures::stream::unfold(receiver, |mut receiver| async move {
+        Some((receiver.recv().await?, receiver))
+    });
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// The fields of the first rows, in the order in which they come.
+fn columns(snapshot: &Snapshot, places: &[Place]) -> Result<Vec<String>, IndexError> {
+    let mut columns: Vec<String> = Vec::new();
+    for place in places.iter().take(HEADER_ROWS) {
+        let Value::Object(row) = parsed(&snapshot.read(*place)?.1) else { continue };
+        for name in row.keys() {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+    }
+    columns.insert(0, "_id".to_owned());
+    Ok(columns)
+}
+
+struct Writer {
+    format: Format,
+    columns: Vec<String>,
+    pieces: mpsc::Sender<Result<Bytes, IndexError>>,
+    piece: Vec<u8>,
+}
+
+impl Writer {
+    fn write(&mut self, snapshot: &Snapshot, places: &[Place]) -> Result<(), IndexError> {
+        if self.format == Format::Csv {
+            let names = std::mem::take(&mut self.columns);
+            self.line(names.iter().map(|name| name.as_str().into()));
+            self.columns = names;
+        }
+        for place in places {
+            let (id, source) = snapshot.read(*place)?;
+            match self.format {
+                // As it was written: numbers keep their digits.
+                Format::Ndjson => {
+                    let id = Value::from(id);
+                    let one_line = source.replace(['\n', '\r'], " ");
+                    let line = format!("{{\"_id\":{id},\"_source\":{one_line}}}\n");
+                    self.piece.extend_from_slice(line.as_bytes());
+                }
+                Format::Csv => {
+                    let row = parsed(&source);
+                    let columns = std::mem::take(&mut self.columns);
+                    let rest = columns[1..].iter().map(|name| field(&row[name.as_str()]));
+                    self.line(std::iter::once(id).chain(rest));
+                    self.columns = columns;
+                }
+            }
+            if self.piece.len() >= PIECE_BYTES && !self.send() {
+                return Ok(());
+            }
+        }
+        self.send();
+        Ok(())
+    }
+
+    fn line(&mut self, fields: impl Iterator<Item = String>) {
+        for (idx, text) in fields.enumerate() {
+            if idx > 0 {
+                self.piece.push(b',');
+            }
+            if text.contains([',', '"', '\n', '\r']) {
+                let quoted = text.replace('"', "\"\"");
+                self.piece.extend_from_slice(format!("\"{quoted}\"").as_bytes());
+            } else {
+                self.piece.extend_from_slice(text.as_bytes());
+            }
+        }
+        self.piece.extend_from_slice(b"\r\n");
+    }
+
+    /// Hands on what is written; false when nobody reads any more.
+    fn send(&mut self) -> bool {
+        let piece = std::mem::take(&mut self.piece);
+        piece.is_empty() || self.pieces.blocking_send(Ok(piece.into())).is_ok()
+    }
+}
+
+/// A value as a field of a CSV. A text that a spreadsheet would run as a formula begins with an
+/// apostrophe.
+fn field(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            format!("'{text}")
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_keep_numbers_and_disarm_formulas() {
+        assert_eq!(field(&json!(-1.5)), "-1.5");
+        assert_eq!(field(&json!("=HYPERLINK(1)")), "'=HYPERLINK(1)");
+        assert_eq!(field(&json!({"a": 1})), "{\"a\":1}");
+        assert_eq!(field(&Value::Null), "");
+    }
+}
