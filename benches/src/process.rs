@@ -34,6 +34,25 @@ fn ticks(name: &str) -> Option<f64> {
     Some(ticks)
 }
 
+/// User and system time of this process, of threads that have ended too, in seconds, to the
+/// hundredth.
+pub fn process_cpu_seconds() -> f64 {
+    stat_ticks(std::path::Path::new("/proc/self/stat")).unwrap_or(0.0) / 100.0
+}
+
+fn stat_ticks(path: &std::path::Path) -> Option<f64> {
+    let stat = std::fs::read_to_string(path).ok()?;
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(2);
+    Some(fields.filter_map(|field| field.parse::<f64>().ok()).sum())
+}
+
+/// The time that this thread has had a processor, in milliseconds.
+pub fn thread_cpu_ms() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.unwrap_or(0.0) / 1e6
+}
+
 /// The memory that is resident now, in MiB.
 pub fn resident_mib() -> f64 {
     status_kib("VmRSS:") / 1024.0

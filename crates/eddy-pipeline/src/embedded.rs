@@ -90,7 +90,10 @@ impl EmbeddedSettings {
                 on_unreadable_model: OnUnreadableModel::Restart,
                 ..PipelineSettings::default()
             },
-            sinks: vec![SinkSettings::Index { path: data("index") }.into()],
+            sinks: vec![
+                SinkSettings::Index { path: data("index"), keep_days: None, keep_bytes: None }
+                    .into(),
+            ],
             state: StateSettings::in_folder(data("state")),
             dead_letters: data("dead-letters.ndjson"),
             page: None,
