@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use eddy_index::LiveDocument;
 use futures::stream::unfold;
 use tokio::sync::broadcast::Receiver;
@@ -34,9 +34,7 @@ struct Feed {
 }
 
 /// The events of one reader.
-pub(crate) async fn events(
-    State(page): State<Page>,
-) -> Response {
+pub(crate) async fn events(State(page): State<Page>) -> Response {
     let Some(index) = &page.parts.index else {
         return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index");
     };

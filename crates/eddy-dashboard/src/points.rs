@@ -73,7 +73,8 @@ impl Points {
                 let place = i128::from(row.created_ms - self.from_ms) * i128::from(*n_columns);
                 let place = i64::try_from(place / i128::from(self.span_ms)).unwrap_or(0);
                 let column = columns.entry((series, place));
-                let column = column.or_insert(Column { lowest: point, highest: point, scored: point });
+                let column =
+                    column.or_insert(Column { lowest: point, highest: point, scored: point });
                 column.add(point);
             }
         }

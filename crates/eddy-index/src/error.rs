@@ -46,6 +46,14 @@ pub enum IndexError {
         /// What, and the bound.
         reason: String,
     },
+    /// Requests at work take as much memory as they may: try again later.
+    #[error(
+        "[parent] Data too large: the bodies of all requests would be larger than {most} bytes"
+    )]
+    TooBusy {
+        /// How much they may take.
+        most: usize,
+    },
     /// A document does not fit the index.
     #[error("{reason}")]
     Document {
@@ -162,7 +170,7 @@ impl IndexError {
             | Self::ScrollNotFound { .. } => 404,
             Self::Conflict { .. } => 409,
             Self::TooLarge { .. } => 413,
-            Self::TooManyScrolls { .. } => 429,
+            Self::TooManyScrolls { .. } | Self::TooBusy { .. } => 429,
             Self::Closed | Self::InUse { .. } => 503,
             Self::Engine(tantivy::TantivyError::AggregationError(_))
             | Self::Engine(tantivy::TantivyError::InvalidArgument(_)) => 400,
@@ -183,6 +191,7 @@ impl IndexError {
             Self::Missing { .. } => "document_missing_exception",
             Self::SourceNotFound { .. } => "resource_not_found_exception",
             Self::ScrollNotFound { .. } => "search_context_missing_exception",
+            Self::TooBusy { .. } => "circuit_breaking_exception",
             Self::TooManyScrolls { .. } => "rejected_execution_exception",
             Self::Conflict { .. } => "version_conflict_engine_exception",
             Self::Closed | Self::InUse { .. } => "cluster_block_exception",

@@ -1,12 +1,14 @@
 //! The index as the rest of the program sees it.
 
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::limits::{DELETE_BATCH, MAX_QUEUED_WRITES};
+use crate::limits::{DELETE_BATCH, MAX_BODIES_BYTES, MAX_QUEUED_WRITES};
 use crate::live::{Live, LiveDocument};
 use crate::scroll::Scrolls;
 use crate::store::{Shard, Store};
@@ -23,7 +25,15 @@ pub struct Index {
     // None only while dropping.
     jobs: Option<mpsc::Sender<Job>>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    // Dropped to end the thread beside it.
+    ends_housekeeping: Option<std::sync::mpsc::Sender<()>>,
+    housekeeping: Mutex<Option<JoinHandle<()>>>,
+    // What the bodies of all requests at work may still take, in bytes.
+    pub(crate) bodies: Arc<tokio::sync::Semaphore>,
 }
+
+/// How often scrolls are ended and old days removed without an occasion.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Index {
     /// Opens the folder, creating it where it is missing.
@@ -33,6 +43,9 @@ impl Index {
     /// newer version wrote it; [`IndexError::Settings`]; or the folder cannot be read.
     pub fn open(settings: IndexSettings) -> Result<Arc<Self>, IndexError> {
         let store = Arc::new(Store::open(settings)?);
+        for name in crate::retention::expired(&store)? {
+            store.remove(&name)?;
+        }
         let live = Arc::new(Live::new());
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_WRITES);
         let committer = Committer::new(Arc::clone(&store), Arc::clone(&live));
@@ -41,8 +54,30 @@ impl Index {
             .spawn(move || committer.run(queue))
             .map_err(IndexError::io("start the committer"))?;
         let committer = Mutex::new(Some(committer));
-        let scrolls = Arc::default();
-        Ok(Arc::new(Self { store, live, scrolls, jobs: Some(jobs), committer }))
+        let scrolls: Arc<Scrolls> = Arc::default();
+        let (ends_housekeeping, ended) = std::sync::mpsc::channel();
+        let (old_scrolls, retain) = (Arc::clone(&scrolls), jobs.clone());
+        let housekeeping = std::thread::Builder::new()
+            .name("eddy-index-keep".to_owned())
+            .spawn(move || {
+                while ended.recv_timeout(HOUSEKEEPING_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    old_scrolls.end_old();
+                    if retain.blocking_send(Job::Retain).is_err() {
+                        break;
+                    }
+                }
+            })
+            .map_err(IndexError::io("start the index's housekeeping"))?;
+        Ok(Arc::new(Self {
+            store,
+            live,
+            scrolls,
+            jobs: Some(jobs),
+            committer,
+            ends_housekeeping: Some(ends_housekeeping),
+            housekeeping: Mutex::new(Some(housekeeping)),
+            bodies: Arc::new(tokio::sync::Semaphore::new(MAX_BODIES_BYTES)),
+        }))
     }
 
     /// The alias under which scored rows are searched.
@@ -171,6 +206,14 @@ impl Index {
 
 impl Drop for Index {
     fn drop(&mut self) {
+        // The housekeeping holds a sender of jobs: it ends first.
+        self.ends_housekeeping = None;
+        let housekeeping = self.housekeeping.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(housekeeping) = housekeeping
+            && housekeeping.join().is_err()
+        {
+            tracing::error!("the housekeeping of the index had stopped unexpectedly");
+        }
         self.jobs = None;
         let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(committer) = committer

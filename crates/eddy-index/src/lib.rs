@@ -47,6 +47,7 @@ mod mapping;
 mod names;
 mod query;
 mod querystring;
+mod retention;
 mod scroll;
 mod search;
 mod settings;

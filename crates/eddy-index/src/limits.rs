@@ -3,6 +3,10 @@
 /// The largest request body, in bytes: Elasticsearch's `http.max_content_length`.
 pub const MAX_BODY_BYTES: usize = 100 * 1024 * 1024;
 
+/// What the bodies of all requests at work may take together, in bytes: so much memory clients can
+/// make the endpoint take, however many they are and however slowly they send.
+pub const MAX_BODIES_BYTES: usize = 512 * 1024 * 1024;
+
 /// `from + size` of a search may not exceed this: Elasticsearch's `index.max_result_window`.
 pub const MAX_RESULT_WINDOW: usize = 10_000;
 

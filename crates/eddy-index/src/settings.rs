@@ -20,6 +20,13 @@ pub struct IndexSettings {
     /// daily indices. Default `anomalies`.
     #[serde(default = "default_alias")]
     pub alias: String,
+    /// Days that are kept, today included: older daily indices are removed whole. Default: all.
+    #[serde(default)]
+    pub keep_days: Option<u32>,
+    /// Bytes that the daily indices may take together: beyond, the oldest are removed whole, never
+    /// the newest. Default: no bound.
+    #[serde(default)]
+    pub keep_bytes: Option<u64>,
 }
 
 fn default_writer_memory_bytes() -> usize {
@@ -37,6 +44,8 @@ impl IndexSettings {
             path: path.into(),
             writer_memory_bytes: default_writer_memory_bytes(),
             alias: default_alias(),
+            keep_days: None,
+            keep_bytes: None,
         }
     }
 
@@ -51,6 +60,15 @@ impl IndexSettings {
                     self.writer_memory_bytes
                 ),
             });
+        }
+        for (name, is_zero) in
+            [("keep_days", self.keep_days == Some(0)), ("keep_bytes", self.keep_bytes == Some(0))]
+        {
+            if is_zero {
+                return Err(IndexError::Settings {
+                    reason: format!("{name} must be at least 1: leave it out to keep everything"),
+                });
+            }
         }
         crate::names::validate(&self.alias)
             .map_err(|error| IndexError::Settings { reason: format!("alias: {error}") })

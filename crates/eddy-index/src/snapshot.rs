@@ -14,8 +14,9 @@ use crate::dates::{self, Rounding};
 use crate::fields::{CREATED, SCORE, column};
 use crate::query::QueryParser;
 use crate::search::guarded;
-use crate::sort::{self, TopHits};
+use crate::sort;
 use crate::store::{Store, stored};
+use crate::top_hits::TopHits;
 
 /// What the indices of a pattern held when it was taken; later writes do not change it.
 pub struct Snapshot {
@@ -55,7 +56,7 @@ pub struct ScanRow {
 
 impl Snapshot {
     pub(crate) fn of(store: &Store, pattern: &str) -> Result<Self, IndexError> {
-        let shards = store.resolve(pattern)?;
+        let shards = store.resolve(pattern, false)?;
         let shards = shards.iter().map(|it| (Arc::clone(&it.name), it.reader.searcher()));
         Ok(Self { shards: shards.collect() })
     }
@@ -98,7 +99,7 @@ impl Snapshot {
         guarded(|| {
             let (mut total, mut best) = (0, Vec::new());
             for (shard_idx, (_, searcher)) in self.shards.iter().enumerate() {
-                let hits = TopHits { clauses: clauses.clone(), n_hits: n };
+                let hits = TopHits { clauses: clauses.clone(), n_hits: n, after: None };
                 let (count, shard_best) = searcher.search(&*query, &hits)?;
                 total += count;
                 best.extend(shard_best.into_iter().map(|hit| (shard_idx, hit)));

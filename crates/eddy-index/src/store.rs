@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tantivy::index::SegmentId;
@@ -40,6 +41,8 @@ pub(crate) struct Shard {
 pub(crate) struct Store {
     pub(crate) settings: IndexSettings,
     shards: RwLock<BTreeMap<Arc<str>, Arc<Shard>>>,
+    // An index was created since this was last asked.
+    has_new: AtomicBool,
     // Held as long as the store lives; the system lets go of it when the process dies.
     _lock: File,
 }
@@ -75,7 +78,8 @@ impl Store {
             let shard = Arc::new(Shard::open(name, &folder)?);
             shards.insert(Arc::clone(&shard.name), shard);
         }
-        Ok(Self { settings, shards: RwLock::new(shards), _lock: lock })
+        let has_new = AtomicBool::new(false);
+        Ok(Self { settings, shards: RwLock::new(shards), has_new, _lock: lock })
     }
 
     fn shards(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<Arc<str>, Arc<Shard>>> {
@@ -102,7 +106,13 @@ impl Store {
         sync_folder(&self.settings.path)?;
         let mut shards = self.shards.write().unwrap_or_else(PoisonError::into_inner);
         shards.insert(Arc::clone(&shard.name), Arc::clone(&shard));
+        self.has_new.store(true, Ordering::Relaxed);
         Ok(shard)
+    }
+
+    /// Whether an index was created since this was last asked.
+    pub(crate) fn has_new_index(&self) -> bool {
+        self.has_new.swap(false, Ordering::Relaxed)
     }
 
     /// Forgets an index and removes its files.

@@ -54,6 +54,8 @@ pub(crate) enum Job {
     Write { operations: Vec<Operation>, reply: Reply },
     /// Create an index.
     Create { name: Arc<str>, reply: oneshot::Sender<Result<(), IndexError>> },
+    /// Remove the indices that the settings do not keep.
+    Retain,
     /// Remove whole indices.
     Remove { names: Vec<Arc<str>>, reply: oneshot::Sender<Result<(), IndexError>> },
 }
@@ -99,6 +101,7 @@ impl Committer {
                     // The caller may have left; the index stands.
                     let _ = reply.send(self.create(&name));
                 }
+                Job::Retain => self.retain(),
                 Job::Remove { names, reply } => {
                     // The caller may have left; the removal stands.
                     let _ = reply.send(self.remove(&names));
@@ -133,6 +136,19 @@ impl Committer {
             return Err(IndexError::AlreadyExists { index: name.to_owned() });
         }
         self.store.get_or_create(name).map(|_| ())
+    }
+
+    /// Removes what the settings do not keep; what fails is tried again the next time.
+    fn retain(&mut self) {
+        let removed = crate::retention::expired(&self.store).and_then(|names| {
+            if !names.is_empty() {
+                tracing::info!(?names, "removing the indices of days that are not kept");
+            }
+            self.remove(&names)
+        });
+        if let Err(error) = removed {
+            tracing::warn!(reason = error.reason(), "cannot remove the indices of old days");
+        }
     }
 
     fn remove(&mut self, names: &[Arc<str>]) -> Result<(), IndexError> {
@@ -171,6 +187,9 @@ impl Committer {
                 let _ = reply.send(Err(IndexError::Internal { reason: reason.clone() }));
             }
             return;
+        }
+        if self.store.has_new_index() {
+            self.retain();
         }
         for (done, reply) in replies {
             let _ = reply.send(Ok(done));

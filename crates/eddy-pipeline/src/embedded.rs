@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
-use eddy_kinesis::{Acknowledged, Producer, ProducerCounts, ProducerSettings, ReadSettings, client};
-use eddy_sensors::{SensorSettings, Sensors};
+use eddy_kinesis::{
+    Acknowledged, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
+};
 use eddy_record::StreamIdentity;
+use eddy_sensors::{SensorSettings, Sensors};
 use eddy_stream::{Clock as _, Start, StreamError, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -91,7 +93,10 @@ impl EmbeddedSettings {
                 on_unreadable_model: OnUnreadableModel::Restart,
                 ..PipelineSettings::default()
             },
-            sinks: vec![SinkSettings::Index { path: data("index") }.into()],
+            sinks: vec![
+                SinkSettings::Index { path: data("index"), keep_days: None, keep_bytes: None }
+                    .into(),
+            ],
             state: StateSettings::in_folder(data("state")),
             dead_letters: data("dead-letters.ndjson"),
             page: None,

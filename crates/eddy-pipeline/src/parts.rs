@@ -55,8 +55,10 @@ pub(crate) async fn build_on(
             made.check_alike(what, streams)?;
         }
         let sink: Arc<dyn Sink> = match sink {
-            SinkSettings::Index { path } => {
-                let opened = open_index(path)?;
+            SinkSettings::Index { path, keep_days, keep_bytes } => {
+                let mut settings = IndexSettings::new(path);
+                (settings.keep_days, settings.keep_bytes) = (*keep_days, *keep_bytes);
+                let opened = open_index(settings)?;
                 index = Some(Arc::clone(&opened));
                 Arc::new(IndexSink::new(opened))
             }
@@ -145,9 +147,10 @@ async fn state(settings: &StateSettings) -> Result<SlateStateStore, StreamError>
 }
 
 /// Opens the embedded index.
-pub(crate) fn open_index(path: &std::path::Path) -> Result<Arc<Index>, StreamError> {
-    Index::open(IndexSettings::new(path)).map_err(|error| {
-        StreamError::fatal(format!("cannot open the index {}", path.display())).with_source(error)
+pub(crate) fn open_index(settings: IndexSettings) -> Result<Arc<Index>, StreamError> {
+    let path = settings.path.display().to_string();
+    Index::open(settings).map_err(|error| {
+        StreamError::fatal(format!("cannot open the index {path}")).with_source(error)
     })
 }
 

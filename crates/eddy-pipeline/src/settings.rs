@@ -334,6 +334,12 @@ pub enum SinkSettings {
         /// Its folder. Default: `./eddy-data/index`.
         #[serde(default = "default_index")]
         path: PathBuf,
+        /// Days that are kept, today included. Default: all.
+        #[serde(default)]
+        keep_days: Option<u32>,
+        /// Bytes that all days may take. Default: no bound.
+        #[serde(default)]
+        keep_bytes: Option<u64>,
     },
     /// A Kinesis stream.
     Kinesis(KinesisSinkSettings),

@@ -70,14 +70,23 @@ impl Settings {
                 return Some(format!("{field} must be at least 1, found 0"));
             }
         }
-        None
+        let keeps_nothing = self.sinks.iter().any(|sink| {
+            let SinkSettings::Index { keep_days, keep_bytes, .. } = &sink.sink else {
+                return false;
+            };
+            *keep_days == Some(0) || *keep_bytes == Some(0)
+        });
+        keeps_nothing.then(|| {
+            "an index sink's keep_days and keep_bytes must be at least 1; without them it keeps all"
+                .to_owned()
+        })
     }
 
     /// A file that two parts would write, or that is read and written.
     fn shared_file(&self) -> Option<String> {
         let mut files = HashSet::new();
         let sinks = self.sinks.iter().filter_map(|sink| match &sink.sink {
-            SinkSettings::File { path, .. } | SinkSettings::Index { path } => Some(path),
+            SinkSettings::File { path, .. } | SinkSettings::Index { path, .. } => Some(path),
             _ => None,
         });
         let source = match &self.source {

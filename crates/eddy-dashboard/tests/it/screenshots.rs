@@ -72,7 +72,8 @@ fn screenshots() {
     browser.open(&format!("http://{}/{query}", server.address));
     browser.until("live", "document.getElementById('state').textContent === 'live'");
     browser.until("the table is full", "document.querySelectorAll('#table-body tr').length === 50");
-    let explained = "document.getElementById('table-body').textContent.includes('usually 10 to 20')";
+    let explained =
+        "document.getElementById('table-body').textContent.includes('usually 10 to 20')";
     browser.until("the scores are explained", explained);
     browser.until("the bars are there", "document.querySelectorAll('#bars g').length > 15");
     // Records while it looks, so that there is a rate.

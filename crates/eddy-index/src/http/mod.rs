@@ -8,13 +8,15 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
-use crate::limits::MAX_BODY_BYTES;
+use crate::limits::{MAX_BODIES_BYTES, MAX_BODY_BYTES};
 use crate::source::FilterPath;
 use crate::store::Shard;
 use crate::{Index, IndexError};
@@ -102,8 +104,8 @@ async fn route(index: &Arc<Index>, request: Request) -> Result<Answer, IndexErro
             Ok((decode(&key.replace('+', " "))?, decode(&value.replace('+', " "))?))
         })
         .collect::<Result<_, IndexError>>()?;
-    let body = to_bytes(body, MAX_BODY_BYTES).await.map_err(|_| too_long())?;
-    let body = decompressed(&parts.headers, body)?;
+    let (body, mut room) = read(index, body).await?;
+    let body = decompressed(index, &parts.headers, body, &mut room)?;
     let call = Call { index, method: parts.method, path: &path, params, body };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let answer = call.dispatch(&segments).await?;
@@ -121,20 +123,62 @@ fn too_long() -> IndexError {
     }
 }
 
-fn decompressed(headers: &HeaderMap, body: Bytes) -> Result<Bytes, IndexError> {
+/// Room in memory for a body, given back when the request is answered.
+type Room = Vec<OwnedSemaphorePermit>;
+
+fn make_room(index: &Index, n_bytes: usize, room: &mut Room) -> Result<(), IndexError> {
+    let n_bytes = u32::try_from(n_bytes).map_err(|_| too_long())?;
+    let permit = Arc::clone(&index.bodies)
+        .try_acquire_many_owned(n_bytes)
+        .map_err(|_| IndexError::TooBusy { most: MAX_BODIES_BYTES })?;
+    match room.first_mut() {
+        Some(first) => first.merge(permit),
+        None => room.push(permit),
+    }
+    Ok(())
+}
+
+async fn read(index: &Index, body: Body) -> Result<(Bytes, Room), IndexError> {
+    let (mut all, mut room) = (Vec::new(), Room::new());
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| IndexError::illegal(format!("a body ended: {error}")))?;
+        if all.len() + part.len() > MAX_BODY_BYTES {
+            return Err(too_long());
+        }
+        make_room(index, part.len(), &mut room)?;
+        all.extend_from_slice(&part);
+    }
+    Ok((all.into(), room))
+}
+
+fn decompressed(
+    index: &Index,
+    headers: &HeaderMap,
+    body: Bytes,
+    room: &mut Room,
+) -> Result<Bytes, IndexError> {
     let encoding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
     match encoding {
         None | Some(b"identity") => Ok(body),
         Some(b"gzip") => {
+            const PART_BYTES: usize = 1024 * 1024;
             let mut plain = Vec::new();
-            flate2::read::MultiGzDecoder::new(&body[..])
-                .take(MAX_BODY_BYTES as u64 + 1)
-                .read_to_end(&mut plain)
-                .map_err(|error| IndexError::parsing(format!("the body is not gzip: {error}")))?;
-            if plain.len() > MAX_BODY_BYTES {
-                return Err(too_long());
+            let mut decoder = flate2::read::MultiGzDecoder::new(&body[..]);
+            loop {
+                make_room(index, PART_BYTES, room)?;
+                let n_read = decoder
+                    .by_ref()
+                    .take(PART_BYTES as u64)
+                    .read_to_end(&mut plain)
+                    .map_err(|error| IndexError::parsing(format!("no gzip: {error}")))?;
+                if plain.len() > MAX_BODY_BYTES {
+                    return Err(too_long());
+                }
+                if n_read == 0 {
+                    return Ok(plain.into());
+                }
             }
-            Ok(plain.into())
         }
         Some(other) => Err(IndexError::unsupported(format!(
             "Content-Encoding [{}]",

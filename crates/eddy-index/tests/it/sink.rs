@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::Endpoint;
 
-fn rows(n_rows: u64, created_ms: i64) -> Vec<ScoredRecord> {
+pub(crate) fn rows(n_rows: u64, created_ms: i64) -> Vec<ScoredRecord> {
     let column = |name: &str, sql_type| Column {
         name: name.to_owned(),
         sql_type,

@@ -17,15 +17,24 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let index = Index::open(IndexSettings::new(folder.path())).expect("opens");
+        let settings = IndexSettings::new(folder.path());
+        Self::open(folder, settings)
+    }
+
+    pub(crate) fn open(folder: TempDir, settings: IndexSettings) -> Self {
+        let index = Index::open(settings).expect("opens");
         Self { folder, index }
     }
 
     pub(crate) fn reopened(self) -> Self {
+        let settings = IndexSettings::new(self.folder.path());
+        self.reopened_with(settings)
+    }
+
+    pub(crate) fn reopened_with(self, settings: IndexSettings) -> Self {
         let Self { folder, index } = self;
         drop(index);
-        let index = Index::open(IndexSettings::new(folder.path())).expect("opens again");
-        Self { folder, index }
+        Self::open(folder, settings)
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
