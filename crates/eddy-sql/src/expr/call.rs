@@ -33,6 +33,13 @@ pub(crate) fn argument_exprs(function: &Function, place: Place) -> Result<Vec<&E
     list.args.iter().map(each).collect()
 }
 
+/// A TIMESTAMP's milliseconds since 1970.
+fn unix_timestamp(time: Typed) -> Typed {
+    call("unix timestamp", Type::BigInt, vec![time], |args| {
+        Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
+    })
+}
+
 impl Translator<'_> {
     /// Functions without parentheses, and those that take none.
     pub(super) fn niladic(&self, name: &str) -> Option<Typed> {
@@ -148,10 +155,7 @@ impl Translator<'_> {
             "GREATEST" | "LEAST" => self.extreme(&args, &name, place),
             "UNIX_TIMESTAMP" => {
                 expected(1)?;
-                let time = self.time_of(args[0], &name)?;
-                Ok(call("unix timestamp", Type::BigInt, vec![time], |args| {
-                    Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
-                }))
+                Ok(unix_timestamp(self.time_of(args[0], &name)?))
             }
             "TO_TIMESTAMP" => {
                 expected(1)?;
@@ -161,15 +165,11 @@ impl Translator<'_> {
                 expected(2)?;
                 let ms = |expr: &Expr| {
                     let typed = self.expr(expr)?;
-                    let typed = match typed.sql_type {
-                        it if it.is_time() => {
-                            self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?
-                        }
-                        _ => return self.cast_to(typed, Type::BigInt, place, "TSDIFF"),
-                    };
-                    Ok(call("unix timestamp", Type::BigInt, vec![typed], |args| {
-                        Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
-                    }))
+                    if typed.sql_type.is_time() {
+                        let time = self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?;
+                        return Ok(unix_timestamp(time));
+                    }
+                    self.cast_to(typed, Type::BigInt, place, "TSDIFF")
                 };
                 let (start, end) = (ms(args[0])?, ms(args[1])?);
                 self.arithmetic(end, &sqlparser::ast::BinaryOperator::Minus, start, place)
