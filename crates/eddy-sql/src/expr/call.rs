@@ -172,7 +172,10 @@ impl Translator<'_> {
                     self.cast_to(typed, Type::BigInt, place, "TSDIFF")
                 };
                 let (start, end) = (ms(args[0])?, ms(args[1])?);
-                self.arithmetic(end, &sqlparser::ast::BinaryOperator::Minus, start, place)
+                let minus = sqlparser::ast::BinaryOperator::Minus;
+                // The Reference names no sign, and published applications give the later time first
+                // or second and take the result for a duration.
+                self.library(math::abs(), vec![self.arithmetic(end, &minus, start, place)?], place)
             }
             "CHAR_TO_TIMESTAMP" | "CHAR_TO_DATE" | "CHAR_TO_TIME" => {
                 expected(2)?;
