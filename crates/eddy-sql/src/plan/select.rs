@@ -139,7 +139,7 @@ impl Planner<'_> {
     ) -> Result<Planned, SqlError> {
         refuse_foreign(select)?;
         let place = select_place(select);
-        let Planned { mut node, mut scope } = self.from(&select.from, place)?;
+        let Planned { mut node, mut scope } = self.from(select, place)?;
         if let Some(condition) = &select.selection {
             let condition = self.translator(&scope).condition(condition, "WHERE")?;
             node = Node::apply(Filter::new(condition, scope.arrow_schema()), node);
