@@ -236,7 +236,12 @@ impl Translator<'_> {
         construct: &str,
     ) -> Result<Typed, SqlError> {
         let place = place_of(text);
+        let format_place = place_of(format);
         let format = self.format(format, construct)?;
+        if format.has_week_year() {
+            let problem = "the letter Y is the year of a week, which says no date";
+            return Err(SqlError::new(format_place, construct, problem).instead("write y"));
+        }
         let text = self.text_of(text, construct)?;
         let name = format!("read {format:?}");
         let time = call(name, Type::Timestamp, vec![text], move |args| {
