@@ -44,7 +44,8 @@ pub struct Totals {
     pub filtered: u64,
     /// Rows that became part of a group.
     pub aggregated: u64,
-    /// Rows of the error stream: an expression failed, or the row was later than a T-sort allows.
+    /// Rows of the error stream: an expression failed, or the row was later than a T-sort or the allowed
+    /// lateness permits.
     pub failed: u64,
     /// Rows that left, all streams together.
     pub rows_out: u64,

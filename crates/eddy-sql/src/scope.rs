@@ -120,9 +120,12 @@ impl Scope {
                 let matches = |name: &str| {
                     name == wanted || (any_case && name.to_uppercase() == wanted.to_uppercase())
                 };
-                found.extend(
-                    relation.columns.clone().filter(|idx| matches(&self.fields[*idx].name)),
-                );
+                for idx in relation.columns.clone() {
+                    // A relation may have two names.
+                    if matches(&self.fields[idx].name) && !found.contains(&idx) {
+                        found.push(idx);
+                    }
+                }
             }
             if !found.is_empty() {
                 break;
@@ -141,12 +144,15 @@ impl Scope {
             [column_idx] => Ok(self.column(column_idx)),
             [] => Err(self.unknown(&wanted, column, place)),
             // Columns of one name in one relation are legal; the first is meant.
-            [first, ..] if relation.is_some() || self.relations.len() == 1 => {
-                Ok(self.column(first))
-            }
+            [first, ..] if relation.is_some() || self.is_one() => Ok(self.column(first)),
             _ => Err(SqlError::new(place, wanted, "more than one stream has this column")
                 .instead("write the stream's name before it: \"STREAM\".\"column\"")),
         }
+    }
+
+    /// Whether all columns are of one relation.
+    fn is_one(&self) -> bool {
+        self.relations.windows(2).all(|pair| pair[0].columns == pair[1].columns)
     }
 
     /// A column of a log parser's: `r.COLUMN1` or `t.r.COLUMN1`.

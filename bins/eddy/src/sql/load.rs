@@ -114,27 +114,64 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     Ok(Loaded { application, sql: code.to_owned(), decoder, rowtime })
 }
 
-/// Plans an application whose source nobody knows: a column that is not found is taken for one of
-/// the source's, a DOUBLE, as long as that helps.
+/// What a column of an unknown source may be.
+const GUESSES: [SqlType; 3] =
+    [SqlType::Double, SqlType::Timestamp, SqlType::Varchar { max_chars: 65_535 }];
+
+/// Plans an application whose source nobody knows. A column that is not found is taken for one of the
+/// source's, a DOUBLE; where that, or what the application's own streams say of it, does not fit, the
+/// columns that are named next behind the place are taken for something else, each for each once.
 fn guessing(code: &str, mut options: Options) -> std::result::Result<Application, SqlError> {
+    let mut tried: Vec<(usize, SqlType)> = Vec::new();
     loop {
         let error = match Application::new(code, options.clone()) {
             Ok(application) => return Ok(application),
             Err(error) => error,
         };
         let name = error.construct.strip_prefix("column ").filter(|_| error.problem == "not found");
-        match name {
-            Some(name) if options.schema.column_idx(name).is_none() => {
-                options.schema.columns.push(Column {
-                    name: name.to_owned(),
-                    sql_type: SqlType::Double,
-                    mapping: None,
-                    nullable: true,
-                });
-            }
-            _ => return Err(error),
+        if let Some(name) = name
+            && options.schema.column_idx(name).is_none()
+        {
+            options.schema.columns.push(Column {
+                name: name.to_owned(),
+                sql_type: GUESSES[0],
+                mapping: None,
+                nullable: true,
+            });
+            continue;
         }
+        let columns = named_behind(code, &error, &options.schema);
+        let others = columns.into_iter().flat_map(|idx| GUESSES.map(|sql_type| (idx, sql_type)));
+        let better = others.filter(|other| !tried.contains(other)).find_map(|other| {
+            let mut options = options.clone();
+            options.schema.columns[other.0].sql_type = other.1;
+            match Application::new(code, options.clone()) {
+                Err(still) if still.place == error.place => None,
+                _ => Some((other, options)),
+            }
+        });
+        let (other, changed) = better.ok_or(error)?;
+        tried.push(other);
+        options = changed;
     }
+}
+
+/// The columns that are named at the error's place and behind it, the nearest first.
+fn named_behind(code: &str, error: &SqlError, schema: &Schema) -> Vec<usize> {
+    let line = usize::try_from(error.place.line).unwrap_or(0);
+    let column = usize::try_from(error.place.column).unwrap_or(0);
+    let lines = code.split_inclusive('\n').enumerate().skip(line.saturating_sub(1));
+    let behind: String = lines
+        .map(|(number, text)| {
+            let skipped = if number + 1 == line { column.saturating_sub(1) } else { 0 };
+            text.chars().skip(skipped).collect::<String>()
+        })
+        .collect();
+    let places = schema.columns.iter().enumerate();
+    let mut places: Vec<(usize, usize)> =
+        places.filter_map(|(idx, it)| Some((behind.find(&it.name)?, idx))).collect();
+    places.sort_unstable();
+    places.into_iter().map(|(_, idx)| idx).collect()
 }
 
 fn at(path: &Path, error: &SqlError) -> anyhow::Error {
@@ -167,4 +204,40 @@ fn table(argument: &str, definition: Option<&Definition>) -> Result<ReferenceTab
         .map(|reference| &reference.schema);
     ReferenceTable::read(name, &bytes, file.ends_with(".csv"), known)
         .map_err(|error| anyhow!("{file}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use eddy_record::RecordFormat;
+
+    use super::*;
+
+    fn guessed(code: &str) -> std::result::Result<Application, SqlError> {
+        let nothing = Schema { columns: Vec::new(), format: RecordFormat::json() };
+        guessing(code, Options::new(nothing))
+    }
+
+    const CODE: &str = r#"CREATE STREAM "OUT" (k VARCHAR(9), m BIGINT, v DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT"
+        SELECT STREAM UPPER("name"), UNIX_TIMESTAMP(FLOOR("at" TO MINUTE)), "value" * 2
+        FROM "SOURCE_SQL_STREAM_001" WHERE "name" SIMILAR TO '%x%' AND "at" > TIMESTAMP '2026-01-01 00:00:00'"#;
+
+    #[test]
+    fn columns_of_an_unknown_source_are_what_the_text_needs() {
+        let application = guessed(CODE).expect("it can be planned");
+        let types: Vec<String> = application
+            .input_schema()
+            .columns
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.sql_type))
+            .collect();
+        assert_eq!(types[1..], ["at TIMESTAMP", "value DOUBLE"]);
+        assert!(types[0] == "name DOUBLE" || types[0].starts_with("name VARCHAR"), "{types:?}");
+    }
+
+    #[test]
+    fn what_no_guess_mends_is_said() {
+        let error = guessed(&CODE.replace("UPPER(", "HIGHER(")).expect_err("no such function");
+        assert_eq!(error.construct, "function HIGHER");
+    }
 }

@@ -6,6 +6,8 @@ mod archives;
 mod chain;
 mod crashes;
 mod documents;
+#[cfg(feature = "sql")]
+mod event_time;
 mod fleet;
 mod queues;
 mod simulation;

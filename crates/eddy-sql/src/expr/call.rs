@@ -33,6 +33,13 @@ pub(crate) fn argument_exprs(function: &Function, place: Place) -> Result<Vec<&E
     list.args.iter().map(each).collect()
 }
 
+/// A TIMESTAMP's milliseconds since 1970.
+fn unix_timestamp(time: Typed) -> Typed {
+    call("unix timestamp", Type::BigInt, vec![time], |args| {
+        Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
+    })
+}
+
 impl Translator<'_> {
     /// Functions without parentheses, and those that take none.
     pub(super) fn niladic(&self, name: &str) -> Option<Typed> {
@@ -148,10 +155,7 @@ impl Translator<'_> {
             "GREATEST" | "LEAST" => self.extreme(&args, &name, place),
             "UNIX_TIMESTAMP" => {
                 expected(1)?;
-                let time = self.time_of(args[0], &name)?;
-                Ok(call("unix timestamp", Type::BigInt, vec![time], |args| {
-                    Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
-                }))
+                Ok(unix_timestamp(self.time_of(args[0], &name)?))
             }
             "TO_TIMESTAMP" => {
                 expected(1)?;
@@ -161,18 +165,17 @@ impl Translator<'_> {
                 expected(2)?;
                 let ms = |expr: &Expr| {
                     let typed = self.expr(expr)?;
-                    let typed = match typed.sql_type {
-                        it if it.is_time() => {
-                            self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?
-                        }
-                        _ => return self.cast_to(typed, Type::BigInt, place, "TSDIFF"),
-                    };
-                    Ok(call("unix timestamp", Type::BigInt, vec![typed], |args| {
-                        Ok(arrow::compute::cast(&args[0], &DataType::Int64)?)
-                    }))
+                    if typed.sql_type.is_time() {
+                        let time = self.cast_to(typed, Type::Timestamp, place, "TSDIFF")?;
+                        return Ok(unix_timestamp(time));
+                    }
+                    self.cast_to(typed, Type::BigInt, place, "TSDIFF")
                 };
                 let (start, end) = (ms(args[0])?, ms(args[1])?);
-                self.arithmetic(end, &sqlparser::ast::BinaryOperator::Minus, start, place)
+                let minus = sqlparser::ast::BinaryOperator::Minus;
+                // The Reference names no sign, and published applications give the later time first
+                // or second and take the result for a duration.
+                self.library(math::abs(), vec![self.arithmetic(end, &minus, start, place)?], place)
             }
             "CHAR_TO_TIMESTAMP" | "CHAR_TO_DATE" | "CHAR_TO_TIME" => {
                 expected(2)?;
@@ -233,7 +236,12 @@ impl Translator<'_> {
         construct: &str,
     ) -> Result<Typed, SqlError> {
         let place = place_of(text);
+        let format_place = place_of(format);
         let format = self.format(format, construct)?;
+        if format.has_week_year() {
+            let problem = "the letter Y is the year of a week, which says no date";
+            return Err(SqlError::new(format_place, construct, problem).instead("write y"));
+        }
         let text = self.text_of(text, construct)?;
         let name = format!("read {format:?}");
         let time = call(name, Type::Timestamp, vec![text], move |args| {

@@ -233,7 +233,11 @@ fn read(array: &StringArray, to: Type) -> Result<ArrayRef> {
             Arc::new(read.collect::<Result<BooleanArray>>()?)
         }
         Type::Timestamp => {
-            let read = |text: &str| parse_timestamp_ms(text).ok_or_else(|| wrong(text));
+            // A time in a VARCHAR(20) was cut behind its point.
+            let read = |text: &str| {
+                let whole = text.trim_end().trim_end_matches('.');
+                parse_timestamp_ms(whole).ok_or_else(|| wrong(text))
+            };
             let read = array.iter().map(|text| text.map(read).transpose());
             Arc::new(read.collect::<Result<TimestampMillisecondArray>>()?)
         }

@@ -55,7 +55,7 @@ impl Format {
                     chars.next();
                     count += 1;
                 }
-                if !"yMdHhmsSaEkKZXz".contains(char) {
+                if !"yYMdHhmsSaEkKZXz".contains(char) {
                     return Err(format!("the letter {char} of the format is not supported"));
                 }
                 parts.push(Part::Field(char, count));
@@ -67,6 +67,11 @@ impl Format {
             }
         }
         Ok(Self(parts))
+    }
+
+    /// Whether it has the year of the week, which says no date.
+    pub(super) fn has_week_year(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Field('Y', _)))
     }
 
     /// The time that a text is; what the format does not name is the first of its kind: 1970,
@@ -135,9 +140,15 @@ impl Format {
                 if long { name.to_owned() } else { name[..3].to_owned() }
             };
             let hour12 = if time.hour() % 12 == 0 { 12 } else { time.hour() % 12 };
+            // The week that has January 1st, from Sunday on, is of the year that begins.
+            let to_saturday = i64::from(6 - time.weekday().num_days_from_sunday());
+            let year = match letter {
+                'Y' => (time + chrono::TimeDelta::days(to_saturday)).year(),
+                _ => time.year(),
+            };
             let number = match letter {
-                'y' if count == 2 => u32::try_from(time.year().rem_euclid(100)).ok()?,
-                'y' => u32::try_from(time.year()).ok()?,
+                'y' | 'Y' if count == 2 => u32::try_from(year.rem_euclid(100)).ok()?,
+                'y' | 'Y' => u32::try_from(year).ok()?,
                 'M' if count >= 3 => {
                     out.push_str(&named(&MONTHS, usize::try_from(time.month0()).ok()?, count > 3));
                     continue;
@@ -246,6 +257,19 @@ mod tests {
         );
         assert_eq!(read("yyyy-MM-dd", "2009-13-01"), None);
         assert!(Format::read("yyyy w").is_err());
+    }
+
+    #[test]
+    fn the_year_of_a_week_is_that_of_its_saturday() {
+        let format = Format::read("YYYY-MM-dd'T'HH").expect("a format");
+        assert!(format.has_week_year());
+        let write = |text: &str| {
+            format.write(eddy_record::parse_timestamp_ms(text).expect("a time")).expect("a year")
+        };
+        assert_eq!(write("2018-07-04 05:00:00"), "2018-07-04T05");
+        // December 29th of 2019 is a Sunday.
+        assert_eq!(write("2019-12-28 00:00:00"), "2019-12-28T00");
+        assert_eq!(write("2019-12-29 00:00:00"), "2020-12-29T00");
     }
 
     #[test]

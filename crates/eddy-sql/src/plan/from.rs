@@ -2,8 +2,8 @@
 
 use datafusion_common::ScalarValue;
 use sqlparser::ast::{
-    Expr, Join, JoinConstraint, JoinOperator, ObjectName, Spanned, TableAlias, TableFactor,
-    TableWithJoins,
+    Expr, Join, JoinConstraint, JoinOperator, ObjectName, Select, Spanned, TableAlias, TableFactor,
+    TableWithJoins, WindowType,
 };
 
 use super::{Planned, Planner};
@@ -25,19 +25,15 @@ pub(super) struct From {
 }
 
 impl Planner<'_> {
-    pub(super) fn from(
-        &mut self,
-        from: &[TableWithJoins],
-        place: Place,
-    ) -> Result<Planned, SqlError> {
-        let Some((first, others)) = from.split_first() else {
+    pub(super) fn from(&mut self, select: &Select, place: Place) -> Result<Planned, SqlError> {
+        let Some((first, others)) = select.from.split_first() else {
             return Err(
                 SqlError::new(place, "SELECT", "without FROM").instead("select from a stream")
             );
         };
-        let mut joined = self.with_joins(first)?;
+        let mut joined = self.with_joins(first, select)?;
         for other in others {
-            let other = self.with_joins(other)?;
+            let other = self.with_joins(other, select)?;
             joined = self.join(joined, other, None, false)?;
         }
         if joined.table.is_some() {
@@ -51,11 +47,11 @@ impl Planner<'_> {
         Ok(joined.planned)
     }
 
-    fn with_joins(&mut self, from: &TableWithJoins) -> Result<From, SqlError> {
-        let mut joined = self.relation(&from.relation)?;
+    fn with_joins(&mut self, from: &TableWithJoins, select: &Select) -> Result<From, SqlError> {
+        let mut joined = self.relation(&from.relation, select)?;
         for join in &from.joins {
             let (constraint, keeps_left) = constraint(join, joined.place)?;
-            let right = self.relation(&join.relation)?;
+            let right = self.relation(&join.relation, select)?;
             let condition = match constraint {
                 JoinConstraint::On(condition) => Some(condition),
                 JoinConstraint::None => None,
@@ -69,14 +65,17 @@ impl Planner<'_> {
         Ok(joined)
     }
 
-    fn relation(&mut self, factor: &TableFactor) -> Result<From, SqlError> {
+    fn relation(&mut self, factor: &TableFactor, select: &Select) -> Result<From, SqlError> {
         let place: Place = factor.span().start.into();
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
                 let place = name_place(name);
-                let frame = self.frame_at(place)?;
+                let frame = self.frame_at(place, select)?;
                 let mut from = self.named(name, place)?;
                 rename(&mut from.planned.scope, alias.as_ref())?;
+                if alias.is_none() {
+                    self.also_by_window(&mut from.planned.scope, place);
+                }
                 Ok(From { frame, ..from })
             }
             TableFactor::Derived { subquery, alias, lateral: false, .. } => {
@@ -84,9 +83,12 @@ impl Planner<'_> {
                     sqlparser::ast::SetExpr::Select(select) => super::select::select_place(select),
                     _ => place,
                 };
-                let frame = self.frame_at(inner)?;
+                let frame = self.frame_at(inner, select)?;
                 let mut planned = self.query(subquery)?;
                 rename(&mut planned.scope, alias.as_ref())?;
+                if alias.is_none() {
+                    self.also_by_window(&mut planned.scope, inner);
+                }
                 Ok(From { planned, frame, place, table: None })
             }
             TableFactor::TableFunction { expr, alias } => {
@@ -95,7 +97,7 @@ impl Planner<'_> {
                 Ok(From { planned, frame: None, place, table: None })
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
-                self.with_joins(table_with_joins)
+                self.with_joins(table_with_joins, select)
             }
             other => {
                 Err(SqlError::unsupported(place, format!("FROM {}", shortened(&other.to_string())))
@@ -104,9 +106,20 @@ impl Planner<'_> {
         }
     }
 
-    fn frame_at(&self, place: Place) -> Result<Option<Frame>, SqlError> {
+    fn frame_at(&self, place: Place, select: &Select) -> Result<Option<Frame>, SqlError> {
         let window = self.marks.windows.get(&place);
-        window.map(|window| self.relation_frame(window, place)).transpose()
+        window.map(|window| self.relation_frame(window, select, place)).transpose()
+    }
+
+    /// A relation in a named window answers to the window's name as well:
+    /// `JOIN "T" OVER w ON .. = w.k WINDOW w AS (..)`.
+    fn also_by_window(&self, scope: &mut Scope, place: Place) {
+        if let Some(WindowType::NamedWindow(name)) = self.marks.windows.get(&place)
+            && let [only] = &scope.relations[..]
+        {
+            let name = Some(cased(&name.value, name.quote_style));
+            scope.relations.push(Relation { name, ..only.clone() });
+        }
     }
 
     fn named(&self, name: &ObjectName, place: Place) -> Result<From, SqlError> {

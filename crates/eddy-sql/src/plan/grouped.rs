@@ -1,12 +1,12 @@
 //! GROUP BY, DISTINCT and stagger windows.
 
-use sqlparser::ast::{Expr, Function, GroupByExpr, OrderBy, Select};
+use sqlparser::ast::{Expr, GroupByExpr, OrderBy, Select};
 
-use super::select::{Item, Value, calls, item_values, select_place};
+use super::select::{Item, Value, calls, exprs, is_plain_aggregate, item_values, select_place};
 use super::{Planned, Planner, unmade};
 use crate::error::SqlError;
 use crate::expr::time::Step;
-use crate::expr::{Aggregate, Translator, Typed, function_name, is_aggregate, place_of};
+use crate::expr::{Aggregate, Translator, Typed, place_of};
 use crate::parse::{Stagger, cased};
 use crate::run::{Filter, Node, Staggered, Tumble};
 use crate::scope::{Field, ROWTIME, Scope};
@@ -41,30 +41,17 @@ impl Planner<'_> {
         let window = match stagger {
             Some(stagger) => Window::Stagger(range_of(stagger, &before)?),
             None => {
-                let candidates: Vec<&Expr> = if is_distinct {
-                    let exprs = items.iter().filter_map(|item| match item.value {
-                        Value::Expr(expr) => Some(expr),
-                        Value::Column(_) => None,
-                    });
-                    exprs.collect()
-                } else {
-                    key_exprs.clone()
-                };
+                let candidates: Vec<&Expr> =
+                    if is_distinct { exprs(items).collect() } else { key_exprs.clone() };
                 self.tumbling(&candidates, &before, place, is_distinct)?
             }
         };
-        let exprs = items.iter().filter_map(|item| match item.value {
-            Value::Expr(expr) => Some(expr),
-            Value::Column(_) => None,
-        });
         let order_exprs = order_by.into_iter().flat_map(|order_by| match &order_by.kind {
             sqlparser::ast::OrderByKind::Expressions(terms) => terms.as_slice(),
             sqlparser::ast::OrderByKind::All(_) => &[],
         });
-        let exprs = exprs.chain(&select.having).chain(order_exprs.map(|term| &term.expr));
-        let is_plain =
-            |function: &Function| function.over.is_none() && is_aggregate(&function_name(function));
-        let called = calls(exprs, &is_plain);
+        let asked = exprs(items).chain(&select.having).chain(order_exprs.map(|term| &term.expr));
+        let called = calls(asked, &is_plain_aggregate);
         let mut aggregates = Vec::new();
         for (expr, function) in &called {
             aggregates.push(Aggregate::of(function, &before, place_of(expr))?);

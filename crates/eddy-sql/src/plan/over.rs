@@ -72,17 +72,15 @@ impl Planner<'_> {
     pub(super) fn relation_frame(
         &self,
         window: &WindowType,
+        select: &Select,
         place: Place,
     ) -> Result<Frame, SqlError> {
-        let WindowType::WindowSpec(spec) = window else {
-            return Err(SqlError::unsupported(place, "named window in FROM")
-                .instead("write the window out: OVER (RANGE INTERVAL '1' MINUTE PRECEDING)"));
-        };
+        let spec = resolve(window, select, place)?;
         if !spec.partition_by.is_empty() {
             return Err(SqlError::unsupported(place, "PARTITION BY in a window of FROM"));
         }
         let nothing = Scope::default();
-        frame(spec, &self.translator(&nothing), place)
+        frame(&spec, &self.translator(&nothing), place)
     }
 }
 

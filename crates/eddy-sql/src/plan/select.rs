@@ -74,6 +74,19 @@ fn items<'a>(select: &'a Select, scope: &Scope) -> Result<Vec<Item<'a>>, SqlErro
     Ok(items)
 }
 
+/// The items that are expressions.
+pub(super) fn exprs<'a>(items: &[Item<'a>]) -> impl Iterator<Item = &'a Expr> {
+    items.iter().filter_map(|item| match item.value {
+        Value::Expr(expr) => Some(expr),
+        Value::Column(_) => None,
+    })
+}
+
+/// An aggregate over a group, not over a window of OVER.
+pub(super) fn is_plain_aggregate(function: &Function) -> bool {
+    function.over.is_none() && is_aggregate(&function_name(function))
+}
+
 pub(super) fn select_place(select: &Select) -> Place {
     select.select_token.0.span.start.into()
 }
@@ -126,7 +139,7 @@ impl Planner<'_> {
     ) -> Result<Planned, SqlError> {
         refuse_foreign(select)?;
         let place = select_place(select);
-        let Planned { mut node, mut scope } = self.from(&select.from, place)?;
+        let Planned { mut node, mut scope } = self.from(select, place)?;
         if let Some(condition) = &select.selection {
             let condition = self.translator(&scope).condition(condition, "WHERE")?;
             node = Node::apply(Filter::new(condition, scope.arrow_schema()), node);
@@ -137,14 +150,6 @@ impl Planner<'_> {
             order_by = None;
         }
         let items = items(select, &scope)?;
-        let exprs = || {
-            items.iter().filter_map(|item| match item.value {
-                Value::Expr(expr) => Some(expr),
-                Value::Column(_) => None,
-            })
-        };
-        let is_plain =
-            |function: &Function| function.over.is_none() && is_aggregate(&function_name(function));
         let has_groups = match &select.group_by {
             GroupByExpr::Expressions(keys, modifiers) => {
                 if !modifiers.is_empty() {
@@ -155,10 +160,10 @@ impl Planner<'_> {
             GroupByExpr::All(_) => false,
         };
         let is_distinct = select.distinct == Some(Distinct::Distinct);
-        let over = calls(exprs(), &|function| function.over.is_some());
+        let over = calls(exprs(&items), &|function| function.over.is_some());
         let grouped = has_groups
             || self.marks.staggers.contains_key(&place)
-            || !calls(exprs(), &is_plain).is_empty()
+            || !calls(exprs(&items), &is_plain_aggregate).is_empty()
             || select.having.is_some();
         if grouped || is_distinct {
             if let Some((expr, _)) = over.first() {

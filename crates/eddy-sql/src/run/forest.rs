@@ -243,7 +243,9 @@ fn explanation(point: &[(usize, String)], attribution: &Attribution, explains: E
         let name = serde_json::Value::from(name.as_str());
         write!(text, "{name}:{{").expect("a String takes everything");
         if explains == Explains::Directions {
-            let direction = if high >= low { "HIGH" } else { "LOW" };
+            // The Reference: while the model learns it is LOW.
+            let is_high = high >= low && high > 0.0;
+            let direction = if is_high { "HIGH" } else { "LOW" };
             let strength = strength(high, low);
             write!(text, "\"DIRECTION\":\"{direction}\",\"STRENGTH\":\"{strength:.4}\",")
                 .expect("a String takes everything");

@@ -1,4 +1,4 @@
--- Expectation: while the forest learns, scores and attributions are 0, and a direction is HIGH with strength 0.
+-- Expectation: while the forest learns, scores and attributions are 0, and a direction is LOW (the Reference) with strength 0.
 CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" (s DOUBLE, e VARCHAR(20480));
 CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
 SELECT STREAM ANOMALY_SCORE, ANOMALY_EXPLANATION FROM TABLE(RANDOM_CUT_FOREST_WITH_EXPLANATION(CURSOR(SELECT STREAM * FROM "SOURCE_SQL_STREAM_001"), 100, 256, 100000, 1, true));
