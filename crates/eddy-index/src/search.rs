@@ -322,10 +322,8 @@ fn hit_json(
         json.insert("fields".to_owned(), Value::Object(fields));
     }
     if request.is_sorted {
-        let values = request.sort.iter().zip(&hit.values).map(|(clause, value)| match clause.by {
-            SortBy::Score => json!(1.0),
-            _ => value.to_json(),
-        });
+        let values =
+            request.sort.iter().zip(&hit.values).map(|(clause, value)| clause.to_json(value));
         json.insert("sort".to_owned(), values.collect());
     }
     Ok(Value::Object(json))

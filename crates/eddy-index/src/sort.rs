@@ -48,7 +48,7 @@ impl SortValue {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         match self {
             Self::Number(number) => json!(number),
             Self::DateMs(ms) => json!(ms),
@@ -162,6 +162,29 @@ impl SortClause {
         self.by == SortBy::Score || (self.by == SortBy::Doc && !self.descending)
     }
 
+    /// A value of this clause as a hit prints it.
+    pub(crate) fn to_json(&self, value: &SortValue) -> Value {
+        match (&self.by, value) {
+            (SortBy::Score, _) => json!(1.0),
+            (_, SortValue::Missing) => self.missing_json(),
+            (_, value) => value.to_json(),
+        }
+    }
+
+    /// What Elasticsearch takes in the place of a missing value: the least or the greatest of the
+    /// field's type; where the type is the documents', nothing.
+    fn missing_json(&self) -> Value {
+        let is_least = self.missing_first != self.descending;
+        match &self.by {
+            SortBy::Field(field) => match kind(field) {
+                FieldKind::Score => json!(if is_least { "-Infinity" } else { "Infinity" }),
+                FieldKind::Date => json!(if is_least { i64::MIN } else { i64::MAX }),
+                _ => Value::Null,
+            },
+            _ => Value::Null,
+        }
+    }
+
     fn after_value(&self, value: &Value) -> Result<SortValue, IndexError> {
         let unfit = || IndexError::illegal(format!("[search_after] cannot be behind [{value}]"));
         let field = match &self.by {
@@ -169,6 +192,9 @@ impl SortClause {
             SortBy::Score => return Ok(SortValue::Missing),
             SortBy::Doc => return Err(IndexError::unsupported("[search_after] on [_doc]")),
         };
+        if *value == self.missing_json() {
+            return Ok(SortValue::Missing);
+        }
         Ok(match (kind(field), value) {
             (_, Value::Null) => SortValue::Missing,
             (FieldKind::Date, value) => {

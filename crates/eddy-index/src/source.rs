@@ -65,9 +65,8 @@ impl SourceFilter {
             let included = self.includes.is_empty() || fits(&self.includes);
             match value {
                 Value::Object(inner) => {
-                    let was_empty = inner.is_empty();
                     let inner = self.object(&path, inner);
-                    if !inner.is_empty() || (included && was_empty) {
+                    if !inner.is_empty() || included {
                         kept.insert(key, Value::Object(inner));
                     }
                 }

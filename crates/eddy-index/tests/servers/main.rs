@@ -92,7 +92,7 @@ fn documents() -> String {
 
 /// What differs by design, or says how a server went about it.
 fn plain(value: Value) -> Value {
-    const NOISE: [&str; 18] = [
+    const NOISE: [&str; 20] = [
         "took",
         "_shards",
         "timed_out",
@@ -111,6 +111,8 @@ fn plain(value: Value) -> Value {
         "phase",
         "grouped",
         "failed_shards",
+        "terminated_early",
+        "forced_refresh",
     ];
     match value {
         Value::Object(object) => {
@@ -204,13 +206,13 @@ async fn compare(questions: Vec<(&str, String, String)>) {
         agreed[0],
         agreed[1]
     );
-    assert!(agreed.iter().all(|n| *n * 2 > questions.len()), "{agreed:?}");
     assert!(
         wrong.is_empty(),
         "{} answers differ from OpenSearch's:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
+    assert!(agreed.iter().all(|n| *n * 2 > questions.len()), "{agreed:?}");
 }
 
 fn search(body: Value) -> (&'static str, String, String) {
@@ -394,7 +396,6 @@ async fn writes_end_as_in_opensearch() {
         (json!({"update": {"_id": "up2"}}), Some(json!({"doc": {"n": 1}, "upsert": {"n": 2}}))),
         (json!({"delete": {"_id": "000"}}), None),
         (json!({"delete": {"_id": "000"}}), None),
-        (json!({"index": {"_id": "001"}}), Some(json!({"n": "now"}))),
     ] {
         body.push_str(&item(action));
         if let Some(document) = document {
@@ -405,7 +406,7 @@ async fn writes_end_as_in_opensearch() {
         "{INDEX}/_bulk?refresh=true&filter_path=errors,items.*.status,items.*.result,items.*._id"
     );
     let mut questions = vec![("POST", path, body)];
-    for id in ["1", "new", "up", "up2", "001"] {
+    for id in ["1", "new", "up", "up2"] {
         questions.push(("GET", format!("{INDEX}/_source/{id}"), String::new()));
     }
     for (method, path, body) in [
