@@ -5,4 +5,5 @@ mod crash;
 mod naive;
 mod search;
 mod sink;
+mod snapshot;
 mod support;
