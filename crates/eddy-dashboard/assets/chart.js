@@ -14,7 +14,7 @@ const charts = {};
 let colours = {};
 /** Points by time: s, value, score, series. */
 let points = { t: [], v: [], s: [], k: [], names: [], thinned: false };
-let changed = true, notBefore = 0;
+let changed = true, notBefore = 0, brushed = "";
 
 /** The threshold in force: the one looked at, else the pipeline's. */
 export function threshold() {
@@ -160,7 +160,8 @@ function options(id, scale, draw) {
       draw: [draw],
       setSelect: [(chart) => {
         const { left, width } = chart.select;
-        if (width < 4) return;
+        // The other chart shows the same brush.
+        if (width < 4 || brushed !== id) return;
         const at = (pixel) => chart.posToVal(pixel, "x") * 1000;
         const [from, to] = [at(left), at(left + width)];
         chart.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
@@ -182,6 +183,9 @@ function under(chart) {
   const name = points.names[points.k[idx]], score = points.s[idx];
   $("under").textContent = [toWhole(points.t[idx] * 1000), name, cell(points.v[idx]), score === null ? "no score" : `score ${score.toFixed(2)}`].filter(Boolean).join(" · ");
 }
+
+/** The time that is drawn, in s. */
+export const scale = () => [charts.readings.scales.x.min, charts.readings.scales.x.max];
 
 function padded(_, min, max) {
   if (min === null || max === null) return [0, 1];
@@ -241,9 +245,10 @@ function note() {
 export function start() {
   build();
   legend();
+  for (const id of ["readings", "scores"]) $(id).addEventListener("mousedown", () => { brushed = id; }, { capture: true });
   onAnswer(() => { collect(); note(); });
   onRows(collect);
-  onState(({ changed: names }) => { if (names.includes("threshold") || names.includes("view")) changed = true; });
+  onState(() => { changed = true; });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
   new ResizeObserver(resize).observe($("readings"));
   setInterval(() => { if (isLive()) changed = true; }, 250);

@@ -22,11 +22,8 @@ export const connection = { status: false, events: false, opened: false };
 let skew = 0;
 export const now = () => Date.now() + skew;
 
-/** The bounds shown, in ms: those of the answer, or where they move, as they are now. */
-export function bounds() {
-  if (isLive() || !data.answer) return [moment(state.from, now()), moment(state.to, now())];
-  return [data.answer.from_ms, data.answer.to_ms];
-}
+/** The bounds shown, in ms, as they are now. */
+export const bounds = () => [moment(state.from, now()), moment(state.to, now())];
 
 // The query
 

@@ -87,4 +87,4 @@ for (const part of [time, sensors, chart, bars, heat, threshold, table, status, 
 begin();
 
 /** For whoever tests and measures. */
-window.eddy = { data, bounds, drawn: chart.drawn, set: chart.set, draw: chart.draw };
+window.eddy = { data, bounds, drawn: chart.drawn, set: chart.set, draw: chart.draw, scale: chart.scale };

@@ -27,7 +27,6 @@ function chips() {
     return chip;
   }));
   $("sensor").placeholder = state.sensor.length ? "add" : "all";
-  if (document.activeElement !== $("filter")) $("filter").value = state.q;
 }
 
 function columns() {
@@ -62,7 +61,11 @@ export function start() {
   $("bar").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === $("filter")) go({ q: $("filter").value.trim() });
   });
-  onState(() => { chips(); columns(); });
+  onState(({ changed }) => {
+    chips();
+    columns();
+    if (changed.includes("q")) $("filter").value = state.q;
+  });
   onStatus(columns);
   onAnswer(() => {
     wrong();
@@ -72,4 +75,5 @@ export function start() {
     $("sensors").replaceChildren(...names.map((name) => make("option", { value: name })));
   });
   chips();
+  $("filter").value = state.q;
 }

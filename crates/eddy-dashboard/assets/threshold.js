@@ -45,7 +45,7 @@ function judge(labels) {
   const box = $("judged");
   box.hidden = !labels || !(labels.anomalies || labels.judged);
   if (box.hidden) return;
-  const pair = (name, value, note) => make("div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), make("span", {}, note)));
+  const pair = (name, value, note) => make("div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), " ", make("span", {}, note)));
   const learning = labels.anomalies - labels.could, rest = [];
   if (learning > 0) rest.push(`${count(learning)} came while the model learnt`);
   if (labels.unknown > 0) rest.push(`${count(labels.unknown)} alerts are of records without a label`);

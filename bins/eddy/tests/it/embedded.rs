@@ -130,3 +130,32 @@ fn the_sensors_show_scores_and_anomalies_soon() {
     let said = eddy.interrupt();
     assert!(said.contains(" 0 dead-lettered"), "{said}");
 }
+
+#[test]
+fn the_page_knows_how_right_the_sensors_alerts_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let eddy = Embedded::start(folder.path(), &["--rate", "1000"]);
+    eddy.wait_for(1_500);
+    // Of a fixed time, so that rows of it can be counted.
+    let to = eddy.get("/api/query?size=0")["now_ms"].as_i64().expect("a time");
+    let bounds = format!("from={}&to={to}&size=0", to - 3_600_000);
+    let judged = loop {
+        let answer = eddy.get(&format!("/api/query?{bounds}"));
+        let high = eddy.get(&format!("/api/query?{bounds}&q=iotValue:%3E=100"));
+        // Rows of that time may still be on their way, and so may labels.
+        if answer["labels"]["anomalies"] == high["total"] && answer["labels"]["unknown"] == 0 {
+            break answer;
+        }
+        std::thread::yield_now();
+    };
+    let labels = &judged["labels"];
+    let number = |name: &str| labels[name].as_u64().expect("a count");
+    assert!(number("could") > 0 && number("could") <= number("anomalies"), "{labels}");
+    assert_eq!(number("right") + number("wrong"), judged["scores"]["alerts"].as_u64().expect("n"));
+    assert_eq!(number("right"), number("found"), "{labels}");
+    assert!(labels["precision"].as_f64().is_some_and(|share| share > 0.8), "{labels}");
+    // From 0 on everything alerts: all anomalies are found, and precision is their share.
+    let all = eddy.get(&format!("/api/query?{bounds}&threshold=0.1"));
+    assert_eq!(all["labels"]["recall"], 1.0, "{}", all["labels"]);
+    assert!(all["labels"]["wrong"].as_u64() > Some(500), "{}", all["labels"]);
+}

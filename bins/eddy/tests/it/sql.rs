@@ -1,8 +1,13 @@
 //! `eddy run app.sql` and `eddy check app.sql`.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::support::{complaint, eddy, stdout};
+use serde_json::Value;
+
+use crate::support::{complaint, eddy, get, stdout};
 
 const TEXT: &str = r#"CREATE OR REPLACE STREAM "DESTINATION_SQL_STREAM" ("iotName" VARCHAR(40), high DOUBLE);
 CREATE OR REPLACE PUMP "P" AS INSERT INTO "DESTINATION_SQL_STREAM"
@@ -146,4 +151,55 @@ fn a_fields_time_is_the_arrival_too_and_keeps_its_mapping() {
         stdout(&args, input),
         "{\"stream\":\"OUT\",\"rowtime\":\"2026-11-23T12:00:00.000Z\",\"row\":{\"T\":\"2026-11-23T12:00:00.000Z\",\"K\":null,\"V\":1.5}}\n"
     );
+}
+
+#[test]
+fn an_application_between_pipes_has_a_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = file(folder.path(), "app.sql", TEXT);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args([&["run", app.as_str(), "--page", "127.0.0.1:0"], &FILTER[..]].concat())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(INPUT.as_bytes()).expect("written");
+    let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+    let mut said = String::new();
+    while !said.contains("page: http://") {
+        assert!(stderr.read_line(&mut said).expect("readable") > 0, "it ended: {said}");
+    }
+    let page = said.split("page: http://").nth(1).expect("there").trim().to_owned();
+    let until = |path: &str, is_there: &dyn Fn(&Value) -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let found = get(&page, path);
+            if is_there(&found) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "{path}: {found}");
+            std::thread::yield_now();
+        }
+    };
+    let seen = until("/api/application", &|seen| seen["streams"][0]["rows"] == 3);
+    assert_eq!(seen["sql"], TEXT);
+    assert_eq!(seen["streams"][0]["latest"][0]["values"][0], "b", "{seen}");
+    assert_eq!(seen["streams"][1]["rows"], 1, "{seen}");
+    assert_eq!(seen["pumps"][0]["into"], "DESTINATION_SQL_STREAM");
+    let status = get(&page, "/api/status");
+    assert_eq!((&status["has_index"], &status["totals"]["rows_in"]), (&false.into(), &3.into()));
+    drop(stdin);
+    assert!(child.wait().expect("ends").success());
+}
+
+#[test]
+fn a_page_beyond_this_machine_is_refused_without_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = file(folder.path(), "app.sql", TEXT);
+    let run = [&["run", app.as_str(), "--page", "0.0.0.0:0"], &FILTER[..]].concat();
+    assert!(complaint(&run, INPUT).contains("--page-token"));
+    let weak = [run.as_slice(), &["--page-token", "short"]].concat();
+    assert!(complaint(&weak, INPUT).contains("16 to 1000"));
 }

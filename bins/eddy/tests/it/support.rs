@@ -43,6 +43,17 @@ pub(crate) fn complaint(args: &[&str], input: impl AsRef<[u8]>) -> String {
     String::from_utf8(output.stderr).expect("UTF-8")
 }
 
+/// Asks a page for JSON.
+pub(crate) fn get(page: &str, path: &str) -> Value {
+    let mut stream = TcpStream::connect(page).expect("the page is there");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answers");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
+    assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    serde_json::from_str(body).expect("JSON")
+}
+
 /// The embedded default at work in a folder; killed when dropped.
 pub(crate) struct Embedded {
     child: Child,
@@ -85,15 +96,7 @@ impl Embedded {
 
     /// Asks the page.
     pub(crate) fn get(&self, path: &str) -> Value {
-        let mut stream = TcpStream::connect(&self.page).expect("the page is there");
-        let host = &self.page;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-            .expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
-        assert!(head.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-        serde_json::from_str(body).expect("JSON")
+        get(&self.page, path)
     }
 
     /// Documents in the index.

@@ -113,6 +113,11 @@ impl Browser {
 
     /// Calls a method of the protocol and returns its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.ask(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// The same, where what is asked may end in between.
+    fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.next_id;
         self.next_id += 1;
         let mut message = json!({"id": id, "method": method, "params": params});
@@ -129,8 +134,8 @@ impl Browser {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.from.recv_timeout(left) {
                 Ok(answer) if answer["id"] == id => {
-                    assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                    return answer["result"].clone();
+                    let error = &answer["error"];
+                    return if error.is_null() { Ok(answer["result"].clone()) } else { Err(error.clone()) };
                 }
                 Ok(event) => self.note(&event),
                 Err(RecvTimeoutError::Timeout) => panic!("{method}: no answer\n{}", self.log()),
@@ -188,13 +193,21 @@ impl Browser {
 
     /// Waits until an expression is true; the page polls it.
     pub(crate) fn until(&mut self, what: &str, expression: &str) {
-        let millis = DEADLINE.as_millis() / 2;
-        let poll = format!(
-            "(async () => {{ const end = Date.now() + {millis}; for (;;) {{ if ({expression}) \
-             return true; if (Date.now() > end) return false; \
-             await new Promise((next) => setTimeout(next, 20)); }} }})()"
-        );
-        let holds = self.value(&poll) == json!(true);
+        let deadline = Instant::now() + DEADLINE;
+        let mut holds = false;
+        while !holds && Instant::now() < deadline {
+            let poll = format!(
+                "(async () => {{ const end = Date.now() + 5000; for (;;) {{ if ({expression}) \
+                 return true; if (Date.now() > end) return false; \
+                 await new Promise((next) => setTimeout(next, 20)); }} }})()"
+            );
+            let params = json!({"expression": poll, "returnByValue": true, "awaitPromise": true});
+            // A page that goes elsewhere takes the question with it.
+            let Ok(answer) = self.ask("Runtime.evaluate", params) else { continue };
+            let failed = &answer["exceptionDetails"];
+            assert!(failed.is_null(), "{expression}: {failed}");
+            holds = answer["result"]["value"] == json!(true);
+        }
         if !holds {
             let page = self.value("document.body.innerText");
             panic!("not so: {what}\n{}\n{}", page.as_str().unwrap_or_default(), {

@@ -40,7 +40,7 @@ fn a_link_opens_all_that_it_says() {
     assert!(visit.browser.text("tr.is-open").contains("110"));
     // And so is everything that the browser goes back to.
     visit.browser.enter("#filter", "iotValue:<100");
-    visit.until_text("n-total", "90");
+    visit.until_text("n-total", "91");
     visit.browser.value("history.back()");
     visit.until_text("n-total", "3");
     assert_eq!(visit.browser.value("document.getElementById('filter').value"), "iotValue:>100");
@@ -80,6 +80,7 @@ fn a_time_is_chosen_relative_absolute_and_with_a_brush() {
     visit.until("Number(document.getElementById('n-total').textContent) < 306");
     assert!(visit.address_says().contains("from=now-5m"));
 
+    visit.until("eddy.scale()[1] - eddy.scale()[0] < 301");
     // A brush over the middle third of the chart.
     let (left, top, width, height) = visit.box_of("#readings .u-over");
     let y = top + height / 2.0;

@@ -23,7 +23,7 @@ async fn every_answer_carries_the_security_headers() {
         }
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(headers["x-content-type-options"], "nosniff");
-        assert_eq!(headers["referrer-policy"], "no-referrer");
+        assert_eq!(headers["referrer-policy"], "same-origin");
         assert!(!headers.contains_key("access-control-allow-origin"));
     }
 }

@@ -1,7 +1,7 @@
-//! The pictures of the page in `docs/images`, made anew by
-//! `EDDY_SCREENSHOTS=docs/images cargo test -p eddy-dashboard screenshots`.
+//! The pictures of the page in `docs/images`: `.ci/screenshots` makes them anew, of a real run.
 //!
-//! `page.png` is for the documents; `EDDY_SCREENSHOTS_ALL=1` adds the dark and the narrow ones.
+//! With `EDDY_SCREENSHOTS=FOLDER` alone the pictures are of made-up rows, for whoever works on the
+//! page: also dark, narrow and empty. `EDDY_PAGE` and `EDDY_SQL_PAGE` name pages that run.
 
 use std::path::{Path, PathBuf};
 
@@ -56,10 +56,51 @@ fn folder() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// Pictures of pages that run.
+fn of_a_run(browser: &mut Browser, page: &str, folder: &Path) {
+    let is_live = "document.getElementById('state').textContent === 'live'";
+    let has_rate = "!['0', '–'].includes(document.getElementById('n-rate').textContent)";
+    let is_full = "document.querySelectorAll('#table-body tr').length >= 50";
+    browser.resize(1400, 1640);
+    browser.open(&format!("{page}/?from=now-10m&sort=ANOMALY_SCORE:desc"));
+    for ready in [is_live, has_rate, is_full] {
+        browser.until(ready, ready);
+    }
+    browser.click("#table-body tr");
+    browser.until("a row is open", "document.querySelector('.why')");
+    browser.screenshot(&folder.join("page.png"));
+    browser.resize(1400, 900);
+    browser.prefer("dark");
+    browser.open(&format!("{page}/?view=pipeline"));
+    let is_seen = "document.querySelectorAll('#rate polyline').length === 1 && document.querySelector('#partitions tr')";
+    browser.until("the pipeline is seen", is_seen);
+    let is_long = "(document.querySelector('#rate polyline').getAttribute('points').split(' ').length > 40)";
+    browser.until("it was seen for a while", is_long);
+    browser.screenshot(&folder.join("pipeline.png"));
+    browser.resize(400, 1500);
+    browser.open(&format!("{page}/?from=now-10m&sort=ANOMALY_SCORE:desc"));
+    for ready in [is_live, has_rate, is_full] {
+        browser.until(ready, ready);
+    }
+    browser.screenshot(&folder.join("narrow.png"));
+    let Ok(page) = std::env::var("EDDY_SQL_PAGE") else { return };
+    browser.prefer("light");
+    browser.resize(1400, 860);
+    browser.open(&page);
+    let has_rates = "/^[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')";
+    let has_rates = format!("{has_rates} || /^0\\.[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')");
+    browser.until("rates", &has_rates);
+    browser.screenshot(&folder.join("sql.png"));
+}
+
 #[test]
 fn screenshots() {
     let Some(folder) = folder() else { return };
     let mut browser = Browser::start().expect("pictures need Chromium");
+    if let Ok(page) = std::env::var("EDDY_PAGE") {
+        of_a_run(&mut browser, &page, &folder);
+        return;
+    }
     let runtime = Runtime::new().expect("a runtime");
     let site = Site::new();
     site.say(json!({"models": 1, "behind_ms": 40, "dead_lettered": 0}));
@@ -85,22 +126,20 @@ fn screenshots() {
     runtime.block_on(site.write(&more));
     browser.until("a rate", "!['0', '–'].includes(document.getElementById('n-rate').textContent)");
     browser.screenshot(&folder.join("page.png"));
-    if std::env::var_os("EDDY_SCREENSHOTS_ALL").is_some() {
-        browser.prefer("dark");
-        browser.screenshot(&folder.join("page-dark.png"));
-        browser.resize(400, 2600);
-        browser.screenshot(&folder.join("page-narrow-dark.png"));
-        browser.prefer("light");
-        browser.screenshot(&folder.join("page-narrow.png"));
-        let empty = Site::new();
-        let other = runtime.block_on(empty.serve(0));
-        browser.resize(1400, 1000);
-        browser.open(&format!("http://{}/", other.address));
-        browser.until("waiting", "document.querySelector('#state.waiting')");
-        browser.until("asked", "!document.getElementById('empty').hidden");
-        browser.screenshot(&folder.join("page-empty.png"));
-        runtime.block_on(other.end());
-    }
+    browser.prefer("dark");
+    browser.screenshot(&folder.join("page-dark.png"));
+    browser.resize(400, 2600);
+    browser.screenshot(&folder.join("page-narrow-dark.png"));
+    browser.prefer("light");
+    browser.screenshot(&folder.join("page-narrow.png"));
+    let empty = Site::new();
+    let other = runtime.block_on(empty.serve(0));
+    browser.resize(1400, 1000);
+    browser.open(&format!("http://{}/", other.address));
+    browser.until("waiting", "document.querySelector('#state.waiting')");
+    browser.until("asked", "!document.getElementById('empty').hidden");
+    browser.screenshot(&folder.join("page-empty.png"));
+    runtime.block_on(other.end());
     drop(browser);
     runtime.block_on(server.end());
 }

@@ -89,5 +89,8 @@ fn a_browser_gets_in_by_the_form() {
     visit.until_row("a");
     assert_eq!(visit.address_says(), "?sensor=a&from=now-5m");
     assert_eq!(visit.browser.value("document.cookie"), json!(""));
+    // The form asks for the focus again, and the browser may look for an icon of its own.
+    let complaints = visit.browser.complaints();
+    assert!(complaints.iter().all(|one| one.contains("favicon.ico") || one.contains("Autofocus")), "{complaints:?}");
     visit.end();
 }

@@ -9,5 +9,6 @@ mod naive;
 mod retention;
 mod search;
 mod sink;
+mod snapshot;
 mod support;
 mod wire;
