@@ -6,9 +6,9 @@ use super::select::{Item, Value, calls, exprs, is_plain_aggregate, item_values, 
 use super::{Planned, Planner, unmade};
 use crate::error::SqlError;
 use crate::expr::time::Step;
-use crate::expr::{Aggregate, Translator, Typed, place_of};
+use crate::expr::{Aggregate, Translator, Typed, argument_exprs, function_name, place_of};
 use crate::parse::{Stagger, cased};
-use crate::run::{Filter, Node, Staggered, Tumble};
+use crate::run::{Filter, Node, Staggered, TimeSort, Tumble};
 use crate::scope::{Field, ROWTIME, Scope};
 use crate::types::Type;
 use datafusion_common::ScalarValue;
@@ -27,7 +27,7 @@ impl Planner<'_> {
         from: Planned,
         order_by: Option<&OrderBy>,
     ) -> Result<Planned, SqlError> {
-        let Planned { node, scope } = from;
+        let Planned { node, scope } = self.promoted(select, from)?;
         let place = select_place(select);
         let before = self.translator(&scope);
         let stagger = self.marks.staggers.get(&place);
@@ -161,6 +161,26 @@ impl Planner<'_> {
             ));
         }
         self.project(items, &translator, node)
+    }
+
+    /// `GROUP BY FLOOR(MONOTONIC(t) TO MINUTE)`: the text says that a column grows, so it becomes the
+    /// rows' time, and what is behind it is late.
+    fn promoted(&self, select: &Select, from: Planned) -> Result<Planned, SqlError> {
+        let GroupByExpr::Expressions(keys, _) = &select.group_by else { return Ok(from) };
+        let Planned { node, mut scope } = from;
+        for (expr, function) in calls(keys, &|function| function_name(function) == "MONOTONIC") {
+            let [argument] = argument_exprs(function, place_of(expr))?[..] else { continue };
+            let time = self.translator(&scope).expr(argument)?;
+            let column_idx = time.column_idx().filter(|_| time.sql_type == Type::Timestamp);
+            let Some(column_idx) = column_idx.filter(|idx| scope.step(*idx).is_none()) else {
+                continue;
+            };
+            let node = Node::apply(TimeSort::new(time, 0, scope.arrow_schema()), node);
+            scope.fields.iter_mut().for_each(|field| field.step = None);
+            scope.fields[column_idx].step = Some(Step::Ms(1));
+            return Ok(Planned { node, scope });
+        }
+        Ok(Planned { node, scope })
     }
 
     /// The key that rounds the time down.

@@ -242,7 +242,11 @@ impl Operator for TimeSort {
                 match times.is_valid(row).then(|| times.value(row)) {
                     None => errors.report(&chunk, row, "Late row", "its time is NULL"),
                     Some(time) if time < self.threshold() => {
-                        let message = "its time is further behind than WITHIN INTERVAL allows";
+                        let message = if self.within_ms == 0 {
+                            "its time is behind the latest"
+                        } else {
+                            "its time is further behind than WITHIN INTERVAL allows"
+                        };
                         errors.late(&chunk, row, message);
                     }
                     Some(time) => {
