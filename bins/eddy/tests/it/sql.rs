@@ -157,8 +157,13 @@ fn a_fields_time_is_the_arrival_too_and_keeps_its_mapping() {
 fn an_application_between_pipes_has_a_page() {
     let folder = tempfile::tempdir().expect("a folder");
     let app = file(folder.path(), "app.sql", TEXT);
+    // With a schema nothing waits for the first lines to say what records look like.
+    let schema = r#"{"RecordColumns":[{"Name":"iotName","SqlType":"VARCHAR(40)","Mapping":"$.iotName"},
+        {"Name":"iotValue","SqlType":"DOUBLE","Mapping":"$.iotValue"}],"RecordFormat":{"RecordFormatType":"JSON"}}"#;
+    let schema = file(folder.path(), "schema.json", schema);
+    let page = ["run", app.as_str(), "--page", "127.0.0.1:0", "--schema", schema.as_str()];
     let mut child = Command::new(env!("CARGO_BIN_EXE_eddy"))
-        .args([&["run", app.as_str(), "--page", "127.0.0.1:0"], &FILTER[..]].concat())
+        .args([&page[..], &FILTER[..]].concat())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
