@@ -173,8 +173,8 @@ impl Translator<'_> {
                 };
                 let (start, end) = (ms(args[0])?, ms(args[1])?);
                 let minus = sqlparser::ast::BinaryOperator::Minus;
-                // The Reference names no sign, and published applications give the later time first
-                // or second and take the result for a duration.
+                // The Reference writes `e - s`, but published applications that ran give the later time
+                // first and take the result for a duration: the distance serves both.
                 self.library(math::abs(), vec![self.arithmetic(end, &minus, start, place)?], place)
             }
             "CHAR_TO_TIMESTAMP" | "CHAR_TO_DATE" | "CHAR_TO_TIME" => {
