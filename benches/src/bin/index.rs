@@ -171,7 +171,8 @@ fn questions() -> Vec<(&'static str, Value, &'static str)> {
             "date_histogram": {"field": "created", "fixed_interval": "1m"}, "aggs": below}}})
     };
     let ranges = json!([{"to": 1}, {"from": 1, "to": 2}, {"from": 2}]);
-    let hour = json!({"range": {"created": {"gte": START_MS + 36_000_000, "lt": START_MS + 39_600_000}}});
+    let hour =
+        json!({"range": {"created": {"gte": START_MS + 36_000_000, "lt": START_MS + 39_600_000}}});
     vec![
         (
             "histogram",
