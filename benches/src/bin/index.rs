@@ -1,6 +1,6 @@
 //! The embedded index beside SQLite: scored rows in, the page's queries out, one JSON line each.
 //!
-//! Rows go in as the pipeline hands them over, through the sink, 10 000 at a time, and are durable
+//! Rows go in as the pipeline hands them over, through the sink, 20 000 at a time, as many as its queue holds, and are durable
 //! and searchable when a write returns; SQLite gets the same rows in transactions as large, with
 //! `synchronous = FULL` on a write-ahead log, its id as the primary key and indices for the queries
 //! below. Times are CPU time, of all threads of the process for writing and of the asking thread for
@@ -22,7 +22,8 @@ use eddy_stream::Sink as _;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-const BATCH_ROWS: usize = 10_000;
+/// As many as wait for a sink at most before it takes them in one write.
+const BATCH_ROWS: usize = 20_000;
 const START_MS: i64 = 1_795_392_000_000;
 /// Rows of one millisecond: a million rows are 14 hours of one day.
 const ROWS_PER_S: u64 = 20;
@@ -279,7 +280,7 @@ impl Sqlite {
                                 score REAL, source TEXT) WITHOUT ROWID;
              CREATE INDEX by_created ON rows (created, score);
              CREATE INDEX by_score ON rows (score);
-             CREATE INDEX by_name ON rows (name, created);",
+             CREATE INDEX by_name ON rows (name, created, score);",
         )?;
         Ok(Self(connection))
     }
@@ -288,7 +289,7 @@ impl Sqlite {
         let transaction = self.0.transaction()?;
         {
             let mut insert = transaction
-                .prepare_cached("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+                .prepare("INSERT OR REPLACE INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
             let mut json = Vec::new();
             for row in batch {
                 json.clear();
@@ -309,7 +310,7 @@ impl Sqlite {
     }
 
     fn ask(&self, sql: &str) -> Result<Vec<Vec<Value>>> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.0.prepare(sql)?;
         let n_columns = statement.column_count();
         let rows = statement.query_map([], |row| {
             (0..n_columns)

@@ -348,6 +348,12 @@ fn mend_one(agg: &Aggregation, extent: Extent, result: &mut Value) {
         }
         Kind::Percentiles => {}
         kind => {
+            if matches!(kind, Kind::Terms { .. })
+                && let Some(result) = result.as_object_mut()
+            {
+                // The engine leaves it out where the order is not by count; it cuts nothing then.
+                result.entry("doc_count_error_upper_bound").or_insert_with(|| json!(0));
+            }
             if let Some(list) = result.get_mut("buckets").and_then(Value::as_array_mut) {
                 if let Kind::Range { asked, .. } = kind {
                     let end = |bucket: &Value, key: &str| bucket.get(key).and_then(Value::as_f64);
