@@ -8,8 +8,8 @@ use anyhow::Result;
 use clap::Args;
 use eddy_dashboard::Labels;
 use eddy_detect::DetectorSettings;
-use eddy_pipeline::{SchemaSettings, SensorLabels};
 use eddy_pipeline::embedded::{Embedded, EmbeddedSettings, MAX_RATE, READINGS_PER_SECOND, STREAM};
+use eddy_pipeline::{SchemaSettings, SensorLabels};
 
 use crate::serve::{PageToken, Shown, Status, page};
 use crate::signals::on_signals;

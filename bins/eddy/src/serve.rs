@@ -140,7 +140,12 @@ pub(crate) fn memory_bytes() -> Option<u64> {
 pub(crate) struct PageToken {
     /// What the page demands of who asks: in an Authorization header (Bearer) or its login form; a
     /// page beyond this machine demands one
-    #[arg(long = "page-token", value_name = "TOKEN", env = "EDDY_PAGE_TOKEN", hide_env_values = true)]
+    #[arg(
+        long = "page-token",
+        value_name = "TOKEN",
+        env = "EDDY_PAGE_TOKEN",
+        hide_env_values = true
+    )]
     pub(crate) token: Option<String>,
 }
 

@@ -19,8 +19,23 @@ const SCORE_BINS: usize = 160;
 const SCORE_BIN: f64 = 0.05;
 /// Lengths of bars and cells that people like, in milliseconds.
 const STEPS_MS: [i64; 17] = [
-    100, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 300_000, 900_000, 3_600_000,
-    10_800_000, 43_200_000, 86_400_000, 604_800_000, 2_592_000_000,
+    100,
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    15_000,
+    30_000,
+    60_000,
+    300_000,
+    900_000,
+    3_600_000,
+    10_800_000,
+    43_200_000,
+    86_400_000,
+    604_800_000,
+    2_592_000_000,
 ];
 
 /// Equal stretches of time that cover a range, at round times.
@@ -179,7 +194,8 @@ impl Gathered {
             score(b).total_cmp(&score(a)).then_with(|| a_name.cmp(b_name))
         });
         let row = |(sensor, name): &(&Sensor, &String)| {
-            let cells: String = sensor.cells.iter().map(|cell| b".012345"[usize::from(*cell)] as char).collect();
+            let cells: String =
+                sensor.cells.iter().map(|cell| b".012345"[usize::from(*cell)] as char).collect();
             json!({"name": name, "n": sensor.n_rows, "highest": sensor.highest, "cells": cells})
         };
         let rows: Vec<Value> = order.iter().skip(first).take(n).map(row).collect();

@@ -28,11 +28,7 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
 }
 
 /// Refuses what a web page of another origin may have sent.
-pub(crate) async fn requests(
-    State(page): State<Page>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn requests(State(page): State<Page>, request: Request, next: Next) -> Response {
     match refusal(page.parts.address, &request) {
         None => next.run(request).await,
         Some(why) => (StatusCode::FORBIDDEN, why).into_response(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use eddy_index::LiveDocument;
 use futures::stream::unfold;
 use tokio::sync::broadcast::Receiver;
@@ -34,11 +34,9 @@ struct Feed {
 }
 
 /// The events of one reader.
-pub(crate) async fn events(
-    State(page): State<Page>,
-) -> Response {
+pub(crate) async fn events(State(page): State<Page>) -> Response {
     let Some(index) = &page.parts.index else {
-        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index");
+        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index").into_response();
     };
     let threshold = (page.parts.status)()["threshold"].as_f64().unwrap_or(f64::INFINITY);
     let feed = Feed { rows: index.subscribe(), ending: page.ending.clone(), threshold };

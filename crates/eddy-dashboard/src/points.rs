@@ -73,7 +73,8 @@ impl Points {
                 let place = i128::from(row.created_ms - self.from_ms) * i128::from(*n_columns);
                 let place = i64::try_from(place / i128::from(self.span_ms)).unwrap_or(0);
                 let column = columns.entry((series, place));
-                let column = column.or_insert(Column { lowest: point, highest: point, scored: point });
+                let column =
+                    column.or_insert(Column { lowest: point, highest: point, scored: point });
                 column.add(point);
             }
         }
@@ -160,13 +161,14 @@ mod tests {
             let json = points.into_json();
             let (t, v, s) = (numbers(&json, "t"), numbers(&json, "v"), numbers(&json, "s"));
             prop_assert!(t.is_sorted() && t.len() <= 60);
+            let times: Vec<i64> = serde_json::from_value(json["t"].clone()).expect("whole");
             for column in 0..20 {
                 let is_in = |at: i64| at / 50 == column;
                 let of = |pick: &dyn Fn(&(i64, f64, f64)) -> f64| {
                     rows.iter().filter(|row| is_in(row.0)).map(pick).collect::<Vec<f64>>()
                 };
                 let kept = |values: &[f64]| {
-                    t.iter().zip(values).filter(|(at, _)| is_in(**at as i64)).map(|(_, v)| *v)
+                    times.iter().zip(values).filter(|(at, _)| is_in(**at)).map(|(_, v)| *v)
                         .collect::<Vec<f64>>()
                 };
                 let extreme = |values: &[f64], f: fn(f64, f64) -> f64| values.iter().copied().reduce(f);

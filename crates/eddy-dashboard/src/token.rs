@@ -44,7 +44,8 @@ fn is_token(given: &str, token: &str) -> bool {
 /// Whether a request carries the token: `Bearer`, the password of `Basic` (for clients that know
 /// nothing else), or the cookie.
 fn is_known(headers: &HeaderMap, token: &str) -> bool {
-    let texts = |name| headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
+    let texts =
+        |name| headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
     let by_header = texts(header::AUTHORIZATION).any(|value| {
         let Some((scheme, rest)) = value.split_once(' ') else { return false };
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -59,9 +60,9 @@ fn is_known(headers: &HeaderMap, token: &str) -> bool {
     });
     by_header
         || texts(header::COOKIE).flat_map(|value| value.split(';')).any(|pair| {
-            pair.trim().split_once('=').is_some_and(|(name, value)| {
-                name == COOKIE && is_token(value, token)
-            })
+            pair.trim()
+                .split_once('=')
+                .is_some_and(|(name, value)| name == COOKIE && is_token(value, token))
         })
 }
 
@@ -107,8 +108,7 @@ pub(crate) async fn login(State(page): State<Page>, request: Request) -> Respons
         let again = format!("/login?next={next}&wrong=1#wrong");
         return (StatusCode::SEE_OTHER, [(header::LOCATION, again)]).into_response();
     }
-    let cookie =
-        format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000");
+    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000");
     // Only a query of this page, made anew: it leads nowhere else.
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(params::pairs(&next));

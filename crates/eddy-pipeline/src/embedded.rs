@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use eddy_detect::DetectorSettings;
 use eddy_index::Index;
-use eddy_kinesis::{Acknowledged, Producer, ProducerCounts, ProducerSettings, ReadSettings, client};
-use eddy_sensors::{SensorSettings, Sensors};
+use eddy_kinesis::{
+    Acknowledged, Producer, ProducerCounts, ProducerSettings, ReadSettings, client,
+};
 use eddy_record::StreamIdentity;
+use eddy_sensors::{SensorSettings, Sensors};
 use eddy_stream::{Clock as _, Start, StreamError, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;

@@ -174,8 +174,7 @@ mod tests {
         let column =
             Column { name: "v".into(), sql_type: SqlType::Double, mapping: None, nullable: true };
         let schema = Schema { columns: vec![column], format: RecordFormat::json() };
-        let mut application =
-            Application::new(SQL, Options::new(schema.clone())).expect("planned");
+        let mut application = Application::new(SQL, Options::new(schema.clone())).expect("planned");
         let watched = Arc::new(Watched::default());
         application.watch(&watched);
         let decoder =

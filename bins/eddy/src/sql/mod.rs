@@ -127,11 +127,7 @@ pub(crate) fn run(
     }
 }
 
-fn filter(
-    path: &Path,
-    args: &SqlArgs,
-    page: Option<(SocketAddr, Option<String>)>,
-) -> Result<()> {
+fn filter(path: &Path, args: &SqlArgs, page: Option<(SocketAddr, Option<String>)>) -> Result<()> {
     let (Some(source), Some(sink)) = (&args.source, &args.sink) else {
         bail!(
             "an SQL application needs --source and --sink: `-` is standard input and output, \

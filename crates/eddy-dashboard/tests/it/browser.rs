@@ -135,7 +135,11 @@ impl Browser {
             match self.from.recv_timeout(left) {
                 Ok(answer) if answer["id"] == id => {
                     let error = &answer["error"];
-                    return if error.is_null() { Ok(answer["result"].clone()) } else { Err(error.clone()) };
+                    return if error.is_null() {
+                        Ok(answer["result"].clone())
+                    } else {
+                        Err(error.clone())
+                    };
                 }
                 Ok(event) => self.note(&event),
                 Err(RecvTimeoutError::Timeout) => panic!("{method}: no answer\n{}", self.log()),
@@ -242,7 +246,8 @@ impl Browser {
             one if one.chars().count() == 1 => one,
             _ => "",
         };
-        let codes = [("Enter", 13), ("Escape", 27), ("ArrowLeft", 37), ("ArrowUp", 38), ("ArrowDown", 40)];
+        let codes =
+            [("Enter", 13), ("Escape", 27), ("ArrowLeft", 37), ("ArrowUp", 38), ("ArrowDown", 40)];
         let code = codes.iter().find(|(name, _)| *name == key).map_or(0, |(_, code)| *code);
         let kind = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
         let down = json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code});

@@ -129,9 +129,12 @@ fn the_table_is_sorted_by_any_column_and_filtered_by_what_a_row_holds() {
     let Some(mut visit) = Visit::at("?from=now-1h", &rows, json!({})) else { return };
     visit.until_text("table-note", "50 of 120");
     let column = |n: u32| {
-        format!("[...document.querySelectorAll('#table-body tr[data-id] td:nth-child({n})')].map((it) => it.textContent)")
+        format!(
+            "[...document.querySelectorAll('#table-body tr[data-id] td:nth-child({n})')].map((it) => it.textContent)"
+        )
     };
-    for (field, n, numeric) in [("iotValue", 3, true), ("iotName", 2, false), ("created", 1, false)] {
+    for (field, n, numeric) in [("iotValue", 3, true), ("iotName", 2, false), ("created", 1, false)]
+    {
         let button = format!("#table-head button[data-field={field}]");
         for _ in 0..2 {
             visit.browser.click(&button);
@@ -155,7 +158,7 @@ fn the_table_is_sorted_by_any_column_and_filtered_by_what_a_row_holds() {
     visit.until_text("n-total", "40");
     visit.browser.click(".fields button[aria-label^='Without iotValue']");
     visit.until_text("n-total", "39");
-    assert!(visit.address_says().contains("q=iotName:\"") , "{}", visit.address_says());
+    assert!(visit.address_says().contains("q=iotName:\""), "{}", visit.address_says());
     // What cannot be understood is said, and what was there stays.
     visit.browser.enter("#filter", "iotValue");
     visit.until("!document.getElementById('filter-wrong').hidden");
@@ -183,7 +186,12 @@ fn an_opened_row_explains_its_score_with_bars() {
     );
     let [low, high]: [f64; 2] = serde_json::from_value(widths).expect("widths");
     assert!((low / high - 9.0).abs() < 0.1, "{low} {high}");
-    assert_eq!(visit.browser.value("[...document.querySelectorAll('.fields dt')].map((it) => it.textContent).join()"), "ANOMALY_SCORE,created,iotName,iotValue,_id");
+    assert_eq!(
+        visit.browser.value(
+            "[...document.querySelectorAll('.fields dt')].map((it) => it.textContent).join()"
+        ),
+        "ANOMALY_SCORE,created,iotName,iotValue,_id"
+    );
     visit.end();
 }
 
@@ -205,7 +213,9 @@ fn the_threshold_shows_what_would_alert_and_how_right_that_is() {
     let judged = "document.getElementById('judged').innerText.replace(/\\s+/g, ' ').trim()";
     visit.until(&format!("{judged} === 'Precision 83.3 % 10 of 12 alerts were anomalies Recall 100.0 % 10 of 10 anomalies alerted'"));
     let slide = |value: f64| {
-        format!("{{ const slider = document.getElementById('threshold'); slider.value = {value}; slider.dispatchEvent(new Event('input', {{ bubbles: true }})); }}")
+        format!(
+            "{{ const slider = document.getElementById('threshold'); slider.value = {value}; slider.dispatchEvent(new Event('input', {{ bubbles: true }})); }}"
+        )
     };
     visit.browser.value(&slide(2.3));
     visit.until_text("would", "10 of 212 scored records would have alerted (4.72 %).");

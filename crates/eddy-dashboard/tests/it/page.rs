@@ -49,7 +49,10 @@ fn readings_scores_bars_heatmap_and_table_are_shown() {
     // High, as the usual readings have it, though the model sets it off from a higher anomaly.
     let because = "document.querySelector('#table-body tr:first-child .because').textContent";
     visit.until(&format!("{because} === 'iotValue high, usually 15'"));
-    assert_eq!(visit.browser.value("document.querySelectorAll('#table-body tr.anomaly').length"), 3);
+    assert_eq!(
+        visit.browser.value("document.querySelectorAll('#table-body tr.anomaly').length"),
+        3
+    );
 
     // A name is a text, whatever it looks like: in the table, the heatmap and the choice.
     assert_eq!(visit.browser.text("#table-body tr:nth-child(4) .name"), SCRIPT);
@@ -203,7 +206,10 @@ fn whatever_the_index_holds_the_page_goes_on() {
     visit.until("document.querySelectorAll('#table-body .score').length === 6");
     assert_eq!(visit.browser.text("#table-body tr:first-child .score"), "1e+300");
     assert_eq!(visit.browser.text("#table-body tr:first-child .because"), "iotValue high");
-    assert_eq!(visit.browser.value("document.querySelectorAll('#table-body tr.anomaly').length"), 0);
+    assert_eq!(
+        visit.browser.value("document.querySelectorAll('#table-body tr.anomaly').length"),
+        0
+    );
 
     // The pipeline says more: columns and a key appear.
     visit.site.say(json!({"key": "iotName", "columns": ["iotValue", "other"], "threshold": 2}));
@@ -247,7 +253,8 @@ fn every_one_of_thousands_of_sensors_can_be_reached_in_the_heatmap() {
     visit.until_text("heat-note", "3,000 sensors; the highest first");
     assert_eq!(visit.browser.text("#heat .heat-row button"), "sensor-0000");
     visit.browser.value("document.querySelector('.heat-scroll').scrollTop = 1e9");
-    let names = "[...document.querySelectorAll('#heat .heat-row button')].map((it) => it.textContent)";
+    let names =
+        "[...document.querySelectorAll('#heat .heat-row button')].map((it) => it.textContent)";
     visit.until(&format!("{names}.includes('sensor-2999')"));
     let n_rows = visit.browser.value("document.querySelectorAll('#heat .heat-row').length");
     assert!(n_rows.as_u64().is_some_and(|n_rows| n_rows < 40), "{n_rows}");

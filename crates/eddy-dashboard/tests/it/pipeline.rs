@@ -13,7 +13,10 @@ fn letters(n: usize) -> String {
     let mut text = String::new();
     for n in 0..n {
         let (raw, reason) = match n % 3 {
-            0 => (b"{\"iotName\": \"a\", \"iotValue\": \"high\"}".to_vec(), "column iotValue: not a number"),
+            0 => (
+                b"{\"iotName\": \"a\", \"iotValue\": \"high\"}".to_vec(),
+                "column iotValue: not a number",
+            ),
             1 => (vec![0xff, 0x00, 0x41, 0x0a], "the payload is not UTF-8"),
             _ => (SCRIPT.as_bytes().to_vec(), SCRIPT),
         };
@@ -81,8 +84,10 @@ fn dead_letters_are_read_from_the_newest_to_the_oldest_with_their_bytes() {
     let n_letters = "document.querySelectorAll('.letter').length";
     visit.until(&format!("{n_letters} === 50"));
     // The newest is the text of a script: it is shown as a text.
-    assert!(visit.browser.text(".letter:nth-child(3)").contains("column iotValue: not a number")
-        || visit.browser.text(".letter:nth-child(3)").contains("iotValue"));
+    assert!(
+        visit.browser.text(".letter:nth-child(3)").contains("column iotValue: not a number")
+            || visit.browser.text(".letter:nth-child(3)").contains("iotValue")
+    );
     assert!(visit.browser.text(".letter summary").contains(SCRIPT));
     assert_eq!(visit.browser.value("document.querySelectorAll('main script').length"), 0);
     visit.browser.click(".letter:nth-child(2) summary");

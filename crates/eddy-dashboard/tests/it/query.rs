@@ -105,9 +105,8 @@ async fn files_hold_every_row_of_the_query_in_its_order() {
     let site = Site::new();
     let now_ms = now_ms();
     // More than one search of the index gives.
-    let mut all: Vec<Reading> = (0..12_000)
-        .map(|n| reading(now_ms - n, "a", ((n * 31) % 12_000) as f64, 0.8))
-        .collect();
+    let mut all: Vec<Reading> =
+        (0..12_000).map(|n| reading(now_ms - n, "a", ((n * 31) % 12_000) as f64, 0.8)).collect();
     all.push(reading(now_ms, "=HYPERLINK(\"x\"), \"quoted\"", 99_999.0, 3.0));
     site.write(&all).await;
     let query = "from=now-1h&sort=iotValue:desc";

@@ -121,9 +121,11 @@ impl Site {
         assert_eq!(self.sink.write(&rows).await.expect("written"), []);
         if self.has_labels {
             let mut known = self.labels.0.lock().expect("not poisoned");
-            known.extend(rows.iter().zip(readings).map(|(row, reading)| {
-                (row.id.as_str().to_owned(), reading.value >= 100.0)
-            }));
+            known.extend(
+                rows.iter()
+                    .zip(readings)
+                    .map(|(row, reading)| (row.id.as_str().to_owned(), reading.value >= 100.0)),
+            );
         }
         let n_anomalies =
             readings.iter().filter(|row| row.score.is_some_and(|score| score >= THRESHOLD)).count();

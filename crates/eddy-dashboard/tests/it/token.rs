@@ -19,8 +19,17 @@ fn guarded() -> Site {
 #[tokio::test]
 async fn nothing_is_answered_without_the_token() {
     let site = guarded();
-    for path in ["/api/query", "/api/status", "/api/live", "/api/export", "/api/letters", "/metrics",
-        "/es/anomalies/_search", "/assets/page.js", "/none"] {
+    for path in [
+        "/api/query",
+        "/api/status",
+        "/api/live",
+        "/api/export",
+        "/api/letters",
+        "/metrics",
+        "/es/anomalies/_search",
+        "/assets/page.js",
+        "/none",
+    ] {
         assert_eq!(site.ask(get(path)).await.status(), StatusCode::UNAUTHORIZED, "{path}");
         let wrong = request("GET", path).header("authorization", "Bearer correct-horse-batterx");
         let wrong = site.ask(wrong.body(Body::empty()).expect("a request")).await;
@@ -82,6 +91,9 @@ fn a_browser_gets_in_by_the_form() {
     assert_eq!(visit.browser.value("document.cookie"), json!(""));
     // The form asks for the focus again, and the browser may look for an icon of its own.
     let complaints = visit.browser.complaints();
-    assert!(complaints.iter().all(|one| one.contains("favicon.ico") || one.contains("Autofocus")), "{complaints:?}");
+    assert!(
+        complaints.iter().all(|one| one.contains("favicon.ico") || one.contains("Autofocus")),
+        "{complaints:?}"
+    );
     visit.end();
 }
