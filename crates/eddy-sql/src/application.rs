@@ -257,9 +257,7 @@ impl Application {
     pub fn reject(&mut self, time_ms: i64, raw: &str, reason: &str) -> Emission {
         let (rowtime_ms, _) = self.clock.rowtime(time_ms);
         self.counters.rejected += 1;
-        if let Some(watched) = &self.watched {
-            watched.count(&self.counters);
-        }
+        self.watched.iter().for_each(|watched| watched.count(&self.counters));
         let error = ErrorRow {
             error_time_ms: rowtime_ms,
             error_name: "Record does not fit the schema".to_owned(),
