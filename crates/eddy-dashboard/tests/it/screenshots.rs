@@ -75,7 +75,7 @@ fn of_a_run(browser: &mut Browser, page: &str, folder: &Path) {
     let is_seen = "document.querySelectorAll('#rate polyline').length === 1 && document.querySelector('#partitions tr')";
     browser.until("the pipeline is seen", is_seen);
     let is_long =
-        "(document.querySelector('#rate polyline').getAttribute('points').split(' ').length > 40)";
+        "(document.querySelector('#rate polyline').getAttribute('points').split(' ').length > 20)";
     browser.until("it was seen for a while", is_long);
     browser.screenshot(&folder.join("pipeline.png"));
     browser.resize(400, 1500);
