@@ -221,10 +221,13 @@ export function draw() {
 
 /** Both charts are drawn. A fifth of the time at most goes into that. */
 function done() {
+  // A chart also draws by itself, as when its size changes.
+  if (!began) return;
   drawn.ms = performance.now() - began;
   drawn.points = points.t.length;
   drawn.times++;
   notBefore = performance.now() + 4 * drawn.ms;
+  began = 0;
 }
 
 function frame(at) {

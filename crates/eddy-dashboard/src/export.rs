@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::Page;
-use crate::query::{asked, blocking, parsed, refused};
+use crate::query::{Refusal, asked, blocking, parsed, refused};
 
 /// Rows of one file: their places are in memory, about 100 bytes each while they are sorted.
 pub(crate) const MAX_EXPORTED: usize = 1_000_000;
@@ -25,17 +25,17 @@ enum Format {
 }
 
 /// `GET /api/export`.
-pub(crate) async fn export(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
-    let (subject, params) = match asked(&page, query.as_deref()) {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
+pub(crate) async fn export(
+    State(page): State<Page>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (subject, params) = asked(&page, query.as_deref())?;
     let format = match params.format.as_deref() {
         Some("csv") => Format::Csv,
         Some("ndjson") | None => Format::Ndjson,
         Some(other) => {
             let reason = format!("format: csv or ndjson, found {other:?}");
-            return refused(StatusCode::BAD_REQUEST, &reason);
+            return Err(refused(StatusCode::BAD_REQUEST, &reason));
         }
     };
     let work = move || {
@@ -48,10 +48,7 @@ pub(crate) async fn export(State(page): State<Page>, RawQuery(query): RawQuery) 
         };
         Ok((snapshot, total, places, columns))
     };
-    let (snapshot, total, places, columns) = match blocking(&page, work).await {
-        Ok(found) => found,
-        Err(refused) => return refused,
-    };
+    let (snapshot, total, places, columns) = blocking(&page, work).await?;
     let (kind, name) = match format {
         Format::Csv => ("text/csv; charset=utf-8", "eddy.csv"),
         Format::Ndjson => ("application/x-ndjson", "eddy.ndjson"),
@@ -75,7 +72,7 @@ pub(crate) async fn export(State(page): State<Page>, RawQuery(query): RawQuery) 
     let body = futures::stream::unfold(receiver, |mut receiver| async move {
         Some((receiver.recv().await?, receiver))
     });
-    (headers, Body::from_stream(body)).into_response()
+    Ok((headers, Body::from_stream(body)).into_response())
 }
 
 /// The fields of the first rows, in the order in which they come.

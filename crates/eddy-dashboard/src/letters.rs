@@ -33,7 +33,8 @@ struct Lines {
 /// `GET /api/letters?before=OFFSET&size=N`.
 pub(crate) async fn letters(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
     let Some(path) = page.parts.letters.clone() else {
-        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no dead letters in a file");
+        let reason = "this pipeline keeps no dead letters in a file";
+        return refused(StatusCode::NOT_FOUND, reason).into_response();
     };
     let (mut before, mut size) = (None, 50);
     for (name, value) in pairs(&query.unwrap_or_default()) {
@@ -52,8 +53,12 @@ pub(crate) async fn letters(State(page): State<Page>, RawQuery(query): RawQuery)
                 json!({"letters": letters, "before": found.before, "file_bytes": found.size});
             ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
         }
-        Ok(Err(error)) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Ok(Err(error)) => {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into_response()
+        }
+        Err(error) => {
+            refused(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into_response()
+        }
     }
 }
 

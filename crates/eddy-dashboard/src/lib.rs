@@ -146,7 +146,10 @@ async fn status(State(page): State<Page>) -> impl IntoResponse {
 async fn application(State(page): State<Page>) -> axum::response::Response {
     match &page.parts.application {
         Some(state) => ([(header::CACHE_CONTROL, "no-store")], Json(state())).into_response(),
-        None => query::refused(StatusCode::NOT_FOUND, "this pipeline runs no SQL application"),
+        None => {
+            let reason = "this pipeline runs no SQL application";
+            query::refused(StatusCode::NOT_FOUND, reason).into_response()
+        }
     }
 }
 

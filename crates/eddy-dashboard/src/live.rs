@@ -36,7 +36,7 @@ struct Feed {
 /// The events of one reader.
 pub(crate) async fn events(State(page): State<Page>) -> Response {
     let Some(index) = &page.parts.index else {
-        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index");
+        return refused(StatusCode::NOT_FOUND, "this pipeline keeps no index").into_response();
     };
     let threshold = (page.parts.status)()["threshold"].as_f64().unwrap_or(f64::INFINITY);
     let feed = Feed { rows: index.subscribe(), ending: page.ending.clone(), threshold };

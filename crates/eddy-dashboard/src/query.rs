@@ -55,23 +55,31 @@ pub(crate) fn now_ms() -> i64 {
 }
 
 /// Why there is no answer.
-pub(crate) fn refused(status: StatusCode, reason: &str) -> Response {
-    (status, Json(json!({"error": reason}))).into_response()
+pub(crate) struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
 }
 
-impl From<BadRequest> for Response {
+pub(crate) fn refused(status: StatusCode, reason: &str) -> Refusal {
+    Refusal(status, reason.to_owned())
+}
+
+impl From<BadRequest> for Refusal {
     fn from(BadRequest(reason): BadRequest) -> Self {
         refused(StatusCode::BAD_REQUEST, &reason)
     }
 }
 
-pub(crate) fn failed(error: &IndexError) -> Response {
+pub(crate) fn failed(error: &IndexError) -> Refusal {
     let status = StatusCode::from_u16(error.status());
     refused(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &error.reason())
 }
 
 /// Reads the parameters, where there is an index to ask.
-pub(crate) fn asked(page: &Page, query: Option<&str>) -> Result<(Subject, Params), Response> {
+pub(crate) fn asked(page: &Page, query: Option<&str>) -> Result<(Subject, Params), Refusal> {
     let subject = Subject::of(page)
         .ok_or_else(|| refused(StatusCode::NOT_FOUND, "this pipeline keeps no index"))?;
     Ok((subject, Params::read(query.unwrap_or_default(), now_ms())?))
@@ -81,7 +89,7 @@ pub(crate) fn asked(page: &Page, query: Option<&str>) -> Result<(Subject, Params
 pub(crate) async fn blocking<T: Send + 'static>(
     page: &Page,
     work: impl FnOnce() -> Result<T, IndexError> + Send + 'static,
-) -> Result<T, Response> {
+) -> Result<T, Refusal> {
     let permit = Arc::clone(&page.turns).acquire_owned().await;
     let done = tokio::task::spawn_blocking(move || {
         // Given back when the work is done, also when nobody waits for it any more.
@@ -93,32 +101,28 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// `GET /api/query`.
-pub(crate) async fn query(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
-    let (subject, params) = match asked(&page, query.as_deref()) {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
-    match blocking(&page, move || answer(&subject, &params)).await {
-        Ok(answer) => ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response(),
-        Err(refused) => refused,
-    }
+pub(crate) async fn query(
+    State(page): State<Page>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (subject, params) = asked(&page, query.as_deref())?;
+    let answer = blocking(&page, move || answer(&subject, &params)).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 /// `GET /api/heat`: more rows of a heatmap whose bounds are fixed.
-pub(crate) async fn heat(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
-    let (subject, params) = match asked(&page, query.as_deref()) {
-        Ok(asked) => asked,
-        Err(refused) => return refused,
-    };
+pub(crate) async fn heat(
+    State(page): State<Page>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let (subject, params) = asked(&page, query.as_deref())?;
     let work = move || {
         let snapshot = subject.index.snapshot(subject.index.alias())?;
         let (gathered, names) = gather(&subject, &params, &snapshot)?;
         Ok(gathered.heat_json(&names, params.heat))
     };
-    match blocking(&page, work).await {
-        Ok(answer) => ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response(),
-        Err(refused) => refused,
-    }
+    let answer = blocking(&page, work).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response())
 }
 
 fn gather(

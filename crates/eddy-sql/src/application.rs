@@ -298,9 +298,7 @@ impl Application {
             (None, _) => self.clock.rowtime(time_ms).0,
         };
         self.counters.rejected += 1;
-        if let Some(watched) = &self.watched {
-            watched.count(&self.counters);
-        }
+        self.watched.iter().for_each(|watched| watched.count(&self.counters));
         let error = ErrorRow {
             error_time_ms: rowtime_ms,
             error_name: "Record does not fit the schema".to_owned(),

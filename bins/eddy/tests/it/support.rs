@@ -46,7 +46,8 @@ pub(crate) fn complaint(args: &[&str], input: impl AsRef<[u8]>) -> String {
 /// Asks a page for JSON.
 pub(crate) fn get(page: &str, path: &str) -> Value {
     let mut stream = TcpStream::connect(page).expect("the page is there");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n").expect("sent");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {page}\r\nConnection: close\r\n\r\n")
+        .expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answers");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");

@@ -135,7 +135,11 @@ impl Browser {
             match self.from.recv_timeout(left) {
                 Ok(answer) if answer["id"] == id => {
                     let error = &answer["error"];
-                    return if error.is_null() { Ok(answer["result"].clone()) } else { Err(error.clone()) };
+                    return if error.is_null() {
+                        Ok(answer["result"].clone())
+                    } else {
+                        Err(error.clone())
+                    };
                 }
                 Ok(event) => self.note(&event),
                 Err(RecvTimeoutError::Timeout) => panic!("{method}: no answer\n{}", self.log()),

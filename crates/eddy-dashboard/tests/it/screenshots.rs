@@ -74,7 +74,8 @@ fn of_a_run(browser: &mut Browser, page: &str, folder: &Path) {
     browser.open(&format!("{page}/?view=pipeline"));
     let is_seen = "document.querySelectorAll('#rate polyline').length === 1 && document.querySelector('#partitions tr')";
     browser.until("the pipeline is seen", is_seen);
-    let is_long = "(document.querySelector('#rate polyline').getAttribute('points').split(' ').length > 40)";
+    let is_long =
+        "(document.querySelector('#rate polyline').getAttribute('points').split(' ').length > 20)";
     browser.until("it was seen for a while", is_long);
     browser.screenshot(&folder.join("pipeline.png"));
     browser.resize(400, 1500);
@@ -87,8 +88,11 @@ fn of_a_run(browser: &mut Browser, page: &str, folder: &Path) {
     browser.prefer("light");
     browser.resize(1400, 860);
     browser.open(&page);
-    let has_rates = "/^[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')";
-    let has_rates = format!("{has_rates} || /^0\\.[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')");
+    let has_rates =
+        "/^[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')";
+    let has_rates = format!(
+        "{has_rates} || /^0\\.[1-9]/.test(document.querySelector('#graph .output .rate')?.textContent ?? '')"
+    );
     browser.until("rates", &has_rates);
     browser.screenshot(&folder.join("sql.png"));
 }

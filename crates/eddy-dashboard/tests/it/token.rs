@@ -91,6 +91,9 @@ fn a_browser_gets_in_by_the_form() {
     assert_eq!(visit.browser.value("document.cookie"), json!(""));
     // The form asks for the focus again, and the browser may look for an icon of its own.
     let complaints = visit.browser.complaints();
-    assert!(complaints.iter().all(|one| one.contains("favicon.ico") || one.contains("Autofocus")), "{complaints:?}");
+    assert!(
+        complaints.iter().all(|one| one.contains("favicon.ico") || one.contains("Autofocus")),
+        "{complaints:?}"
+    );
     visit.end();
 }
