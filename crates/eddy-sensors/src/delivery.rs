@@ -94,11 +94,10 @@ impl Post {
                 record
             });
             let is_due = |waiting: &Reverse<Waiting>| waiting.0.due_us <= next.due_us;
-            if self.held.len() > MAX_HELD || self.held.peek().is_some_and(is_due) {
-                if let Some(Reverse(waiting)) = self.held.pop() {
-                    *out = waiting.record;
-                    break;
-                }
+            let goes_now = self.held.len() > MAX_HELD || self.held.peek().is_some_and(is_due);
+            if goes_now && let Some(Reverse(waiting)) = self.held.pop() {
+                *out = waiting.record;
+                break;
             }
             let Some(mut record) = self.next.take() else { continue };
             if self.draws(self.late.0) {
