@@ -6,13 +6,19 @@
 //! Both have 256 samples, decay 0.1/256, an initial accept fraction of 1, one thread; krcf its
 //! default box cache. Where both score and update, ours has one call for it, krcf two. 20 000 points
 //! are learnt first. Then ours and krcf run in turn, pair by pair, over the same points; a ratio is
-//! the median of those of the pairs. Each line also has the mean scores and the trees that take a
-//! point, so that both are known to do the same work: where the latter differ by more than 5 %, or
-//! the mean scores while both score and update by more than 1 %, the exit code is 1.
+//! the median of those of the pairs.
+//!
+//! Each line also has the trees that take a point and the mean scores, so that both are known to do
+//! the same work: where the former differ by more than 5 %, or the latter by more than 1 %, the exit
+//! code is 1. A forest's mean score depends on its seed for as long as its samples last: two forests
+//! of one law differ by 2 % over thousands of points. So the means are those of many pairs of
+//! forests, each pair with a seed and points of its own, as many as it takes until the standard
+//! error of their difference is a quarter of the bound.
 //!
 //! `--data` names a file of numbers, separated by commas or white space. They are taken in the
 //! order of reading, as many a point as it has dimensions, from the start again at the end.
 
+use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,6 +33,15 @@ const WARM_UP: usize = 20_000;
 /// Points between two looks at krcf's samples: few enough that hardly any newcomer leaves between.
 const LOOK_EVERY: usize = 20;
 const LOOKS: usize = 100;
+
+/// The most that mean scores may differ, as a share.
+const MEAN_BOUND: f64 = 0.01;
+/// Points that each forest learns for the means, first without and then with a score.
+const MEAN_WARM_UP: usize = 3000;
+const MEAN_POINTS: usize = 2000;
+/// Pairs of forests for the means: with fewer their deviation is not known, with more it takes long.
+const FEWEST_FORESTS: u64 = 30;
+const MOST_FORESTS: u64 = 400;
 
 #[derive(Clone, Copy)]
 struct Configuration {
@@ -92,13 +107,15 @@ impl Normal {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "points are f32")]
-fn data(options: &Options, configuration: Configuration, n_points: usize) -> Vec<f32> {
+/// Points; those of another part are others.
+#[expect(clippy::cast_possible_truncation, reason = "points are f32; parts are few")]
+fn data(options: &Options, configuration: Configuration, part: u64, n_points: usize) -> Vec<f32> {
     let n_numbers = n_points * configuration.dims;
     if let Some(numbers) = &options.data {
-        return numbers.iter().copied().cycle().take(n_numbers).collect();
+        let start = part as usize * n_numbers % numbers.len();
+        return numbers.iter().copied().cycle().skip(start).take(n_numbers).collect();
     }
-    let mut normal = Normal(options.seed);
+    let mut normal = Normal(options.seed.wrapping_add(part));
     let phase = |at: usize| std::f64::consts::TAU * at as f64 / 60.0;
     let number = |at: usize| match configuration.shingle {
         1 => normal.next() as f32,
@@ -171,8 +188,8 @@ impl Work for RandomCutForest {
     }
 }
 
-/// Microseconds a point, and the mean score.
-fn time(forest: &mut impl Work, points: &[f32], dims: usize, work: &str) -> (f64, f64) {
+/// Microseconds a point.
+fn time(forest: &mut impl Work, points: &[f32], dims: usize, work: &str) -> f64 {
     let n_points = (points.len() / dims) as f64;
     let mut sum = 0.0;
     let start = Instant::now();
@@ -183,7 +200,53 @@ fn time(forest: &mut impl Work, points: &[f32], dims: usize, work: &str) -> (f64
             _ => sum += forest.both(point),
         }
     }
-    (start.elapsed().as_secs_f64() * 1e6 / n_points, sum / n_points)
+    black_box(sum);
+    start.elapsed().as_secs_f64() * 1e6 / n_points
+}
+
+fn krcf_forest(configuration: Configuration, seed: u64) -> Result<RandomCutForest> {
+    RandomCutForest::new(krcf_options(configuration, seed))
+        .map_err(|error| anyhow::anyhow!("krcf: {error:?}"))
+}
+
+/// Mean scores over many pairs of forests.
+struct Means {
+    ours: f64,
+    krcf: f64,
+    /// Of ours from krcf's, as a share of the latter, and its standard error.
+    difference: f64,
+    error: f64,
+    n_forests: u64,
+}
+
+fn means(options: &Options, configuration: Configuration) -> Result<Means> {
+    let dims = configuration.dims;
+    let mean = |forest: &mut dyn Work, points: &[f32]| {
+        let (warm_up, scored) = points.split_at(MEAN_WARM_UP * dims);
+        warm_up.chunks(dims).for_each(|point| forest.update(point));
+        scored.chunks(dims).map(|point| forest.both(point)).sum::<f64>() / MEAN_POINTS as f64
+    };
+    let (mut ours, mut krcf, mut of_squares) = (0.0, 0.0, 0.0);
+    for n_forests in 1..=MOST_FORESTS {
+        let points = data(options, configuration, n_forests, MEAN_WARM_UP + MEAN_POINTS);
+        let seed = options.seed.wrapping_add(n_forests);
+        let own = mean(&mut settings(configuration, seed).build()?, &points);
+        let other = mean(&mut krcf_forest(configuration, seed)?, &points);
+        ours += own;
+        krcf += other;
+        of_squares += (own - other).powi(2);
+        let n = n_forests as f64;
+        let difference = (ours - krcf) / n;
+        let variance = (of_squares / n - difference.powi(2)).max(0.0) * n / (n - 1.0).max(1.0);
+        let scale = krcf / n;
+        let error = (variance / n).sqrt() / scale;
+        let is_known = n_forests >= FEWEST_FORESTS && error <= MEAN_BOUND / 4.0;
+        if is_known || n_forests == MOST_FORESTS {
+            let difference = difference / scale;
+            return Ok(Means { ours: ours / n, krcf: scale, difference, error, n_forests });
+        }
+    }
+    unreachable!("the last round returns")
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -223,11 +286,10 @@ fn differs(a: f64, b: f64, share: f64) -> bool {
 /// Prints the lines of a configuration; says whether both did the same work.
 fn run(options: &Options, configuration: Configuration) -> Result<bool> {
     let Configuration { dims, shingle, trees } = configuration;
-    let data = data(options, configuration, WARM_UP + options.points);
+    let data = data(options, configuration, 0, WARM_UP + options.points);
     let (warm_up, timed) = data.split_at(WARM_UP * dims);
     let mut ours = settings(configuration, options.seed).build()?;
-    let mut theirs = RandomCutForest::new(krcf_options(configuration, options.seed))
-        .map_err(|error| anyhow::anyhow!("krcf: {error:?}"))?;
+    let mut theirs = krcf_forest(configuration, options.seed)?;
     // The same forest without krcf's wrapper, which hides its size.
     let mut sized = krcf_options(configuration, options.seed)
         .to_rcf()
@@ -243,27 +305,25 @@ fn run(options: &Options, configuration: Configuration) -> Result<bool> {
     warm_up.chunks(dims).for_each(|point| Work::update(&mut compact, point));
 
     let (accepted, learnt) = (ours.n_accepted(), ours.n_observations());
+    let means = means(options, configuration)?;
+    let mut same = means.difference.abs() <= MEAN_BOUND;
     let mut lines = Vec::new();
-    let mut same = true;
     for work in ["score", "update", "both"] {
         let mut pairs = Vec::new();
         for _ in 0..options.pairs {
-            let (ours_us, ours_mean) = time(&mut ours, timed, dims, work);
-            let (krcf_us, krcf_mean) = time(&mut theirs, timed, dims, work);
-            pairs.push((ours_us, krcf_us, ours_mean, krcf_mean));
+            let ours_us = time(&mut ours, timed, dims, work);
+            pairs.push((ours_us, time(&mut theirs, timed, dims, work)));
         }
-        let column =
-            |pick: fn(&(f64, f64, f64, f64)) -> f64| median(pairs.iter().map(pick).collect());
-        let (ours_mean, krcf_mean) = (column(|pair| pair.2), column(|pair| pair.3));
-        // A forest that only scores stays one draw of chance; one that learns passes through many.
-        same &= work != "both" || !differs(ours_mean, krcf_mean, 0.01);
+        let column = |pick: fn(&(f64, f64)) -> f64| median(pairs.iter().map(pick).collect());
         lines.push(json!({
             "work": work, "dims": dims, "shingle": shingle, "trees": trees, "sample": SAMPLE,
             "ours_us": column(|pair| pair.0), "krcf_us": column(|pair| pair.1),
             "ratio": column(|pair| pair.1 / pair.0),
             "ours_bytes": ours.size_bytes(), "ours_compact_bytes": compact.size_bytes(),
             "krcf_bytes": sized.size(),
-            "ours_mean_score": ours_mean, "krcf_mean_score": krcf_mean,
+            "ours_mean_score": means.ours, "krcf_mean_score": means.krcf,
+            "mean_score_difference": means.difference, "standard_error": means.error,
+            "forests": means.n_forests,
         }));
     }
     let n_learnt = (ours.n_observations() - learnt) as f64;

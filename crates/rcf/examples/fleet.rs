@@ -1,10 +1,11 @@
 //! Very many small models: how much memory and time do they take?
 //!
-//! `cargo run --release -p rcf --example fleet -- [N_MODELS [N_THREADS [N_ROUNDS]]]` keeps so many
-//! one-dimensional models of 30 trees and 64 samples, compact. They begin as copies of up to 100
-//! models that have learnt 1000 readings; then every model scores and learns readings of its own, one
-//! a round, five if not said otherwise, on several threads. It prints the bytes that the models
-//! report, the memory that the process holds (on Linux), and the time that a reading takes.
+//! `cargo run --release -p rcf --example fleet -- [N_MODELS [N_THREADS [N_ROUNDS [empty]]]]` keeps so
+//! many one-dimensional models of 30 trees and 64 samples, compact. They begin as copies of up to 100
+//! models that have learnt 1000 readings, or with `empty` without any; then every model scores and
+//! learns readings of its own, one a round, five if not said otherwise, on several threads. It prints
+//! the bytes that the models report, the memory that the process holds (on Linux), and the time that
+//! a reading takes.
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -35,12 +36,12 @@ fn resident_bytes() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-fn warm(seed: u64) -> Result<Forest, rcf::WarmStartError> {
+fn model(seed: u64, n_history: u32) -> Result<Forest, rcf::WarmStartError> {
     let mut settings = ForestSettings::new(1);
     (settings.n_trees, settings.sample_size) = (30, 64);
     (settings.compact, settings.seed) = (true, seed);
     let mut sensor = Sensor(seed);
-    settings.warm_start((0..N_HISTORY).map(|_| [sensor.next()]))
+    settings.warm_start((0..n_history).map(|_| [sensor.next()]))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,8 +52,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
     };
     let n_rounds: u32 = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    let n_history = match arguments.next().as_deref() {
+        None => N_HISTORY,
+        Some("empty") => 0,
+        Some(other) => return Err(format!("{other}: only `empty` is known").into()),
+    };
     let n_warm = n_models.clamp(1, N_WARM);
-    let warm = (0..n_warm).map(warm).collect::<Result<Vec<_>, _>>()?;
+    let warm = (0..n_warm).map(|seed| model(seed, n_history)).collect::<Result<Vec<_>, _>>()?;
     let before = resident_bytes().unwrap_or(0);
 
     let mut models: Vec<Forest> =

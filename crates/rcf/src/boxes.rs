@@ -133,6 +133,28 @@ pub(crate) struct BoxStore {
     free: Vec<u32>,
 }
 
+/// The boxes of a store, where the compiler finds them without looking into the store each time.
+#[derive(Clone, Copy)]
+pub(crate) struct Boxes<'a, const LENGTH: usize> {
+    store: &'a BoxStore,
+    // Where the length is known to the compiler.
+    rows: &'a [[[f32; LENGTH]; 2]],
+    range_sums: &'a [f64],
+}
+
+impl<'a, const LENGTH: usize> Boxes<'a, LENGTH> {
+    /// The numbers of a box and its summed ranges.
+    #[inline(always)]
+    pub(crate) fn get(&self, number: u32) -> (&'a [f32], f64) {
+        let numbers = if LENGTH == ANY {
+            self.store.numbers(number)
+        } else {
+            self.rows[number as usize].as_flattened()
+        };
+        (numbers, self.range_sums[number as usize])
+    }
+}
+
 impl BoxStore {
     pub(crate) fn new(half_len: usize) -> Self {
         Self { half_len, numbers: Aligned::new(), range_sums: Vec::new(), free: Vec::new() }
@@ -167,6 +189,13 @@ impl BoxStore {
     #[inline(always)]
     pub(crate) fn range_sum(&self, number: u32) -> f64 {
         self.range_sums[number as usize]
+    }
+
+    /// All boxes, for a loop that visits many.
+    #[inline(always)]
+    pub(crate) fn all<const LENGTH: usize>(&self) -> Boxes<'_, LENGTH> {
+        let rows = if LENGTH == ANY { &[] } else { self.numbers.rows::<LENGTH>() };
+        Boxes { store: self, rows: rows.as_chunks().0, range_sums: &self.range_sums }
     }
 
     /// Asks for all of a box.

@@ -1,63 +1,17 @@
 //! How densely the sample lies around a point, and in which directions.
 
-use alloc::vec::Vec;
-
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::engine::with_trees;
 use crate::layout::Layout;
 use crate::math::{exp, ln};
 use crate::scoring::{Displacement, Scoring};
+use crate::sides::Sides;
 use crate::view::TreeView;
 use crate::walk::parting;
 use crate::{Forest, PointError};
 
 /// Keeps a density finite where all distances are 0.
 const LEAST_VOLUME: f64 = 1e-3;
-
-/// A quantity for each dimension and each of its two sides.
-///
-/// Both lists have one number for every number of the point (`n_dims * shingle_size`, the oldest
-/// observation first), at least 0.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Sides {
-    /// What comes from the point lying above others.
-    pub high: Vec<f64>,
-    /// What comes from the point lying below others.
-    pub low: Vec<f64>,
-}
-
-impl Sides {
-    fn zeros(point_len: usize) -> Self {
-        Self { high: vec![0.0; point_len], low: vec![0.0; point_len] }
-    }
-
-    /// The sum over dimensions and sides.
-    pub fn total(&self) -> f64 {
-        self.high.iter().chain(&self.low).sum()
-    }
-
-    fn parts_mut(&mut self) -> impl Iterator<Item = &mut f64> {
-        self.high.iter_mut().chain(&mut self.low)
-    }
-
-    fn scale(&mut self, factor: f64) {
-        self.parts_mut().for_each(|part| *part *= factor);
-    }
-
-    fn add(&mut self, other: &Self) {
-        let others = other.high.iter().chain(&other.low);
-        self.parts_mut().zip(others).for_each(|(part, other)| *part += other);
-    }
-
-    fn part_mut(&mut self, dim: usize, is_above: bool) -> &mut f64 {
-        if is_above { &mut self.high[dim] } else { &mut self.low[dim] }
-    }
-
-    fn both(&self, dim: usize) -> f64 {
-        self.high[dim] + self.low[dim]
-    }
-}
 
 /// What surrounds a point, by direction, as the mean over trees.
 ///

@@ -2,8 +2,9 @@
 
 use crate::engine::with_trees;
 use crate::scoring::{Displacement, ScoreFunctions, Scoring};
+use crate::sides::Attribution;
 use crate::view::TreeView;
-use crate::visit::{Attribution, attribute, score};
+use crate::visit::{attribute, score};
 use crate::{Forest, PointError};
 
 impl Forest {

@@ -12,10 +12,7 @@ use crate::level::Level;
 use crate::line_change;
 use crate::line_walk;
 use crate::packed::{ANY, is_long, of_length};
-use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, four_points_to_pass, largest, rebase,
-    takes_unconditionally,
-};
+use crate::sampler::{Clock, Policy, four_points_to_pass, largest, offer, rebase};
 use crate::scan::Scan;
 use crate::tables::Tables;
 use crate::trees::{EMPTY, Scratch, Trees};
@@ -316,30 +313,16 @@ fn admit<L: Layout, K: Kernel, const LENGTH: usize>(
     clock: &Clock,
     scratch: &mut Scratch<'_>,
 ) -> Option<u32> {
-    let base = tree * trees.room;
+    let weights = &mut trees.weights[tree * trees.room..][..trees.room];
     let head = &mut trees.heads[tree];
-    if head.n_entries == policy.sample_size {
-        let entry = head.largest;
-        let weight = &mut trees.weights[base + entry as usize];
-        let threshold = clock.threshold(*weight);
-        *weight = clock.weight(exponential_below(threshold, &mut head.random)).min(*weight);
-        trees.remove::<K, LENGTH>(tree, entry, scratch);
-        return Some(entry);
-    }
-    let weight = clock.weight(exponential(&mut head.random));
-    if takes_unconditionally(policy, head.n_entries, &mut head.random) {
-        let entry = head.n_entries;
+    let known = [head.n_entries, head.largest];
+    let (entry, is_new) = offer(policy, clock, &mut head.random, weights, known)?;
+    if is_new {
         head.n_entries += 1;
         trees.n_full += usize::from(head.n_entries == policy.sample_size);
-        trees.weights[base + entry as usize] = weight;
-        return Some(entry);
+    } else {
+        trees.remove::<K, LENGTH>(tree, entry, scratch);
     }
-    let entry = largest(&trees.weights[base..base + head.n_entries as usize]);
-    if weight >= trees.weights[base + entry as usize] {
-        return None;
-    }
-    trees.weights[base + entry as usize] = weight;
-    trees.remove::<K, LENGTH>(tree, entry, scratch);
     Some(entry)
 }
 

@@ -8,9 +8,9 @@ use crate::level::Level;
 use crate::points::padded;
 use crate::sampler::{Clock, Policy};
 use crate::shingle::Shingle;
+use crate::sides::Attribution;
 use crate::storage::Storage;
 use crate::tables::Tables;
-use crate::visit::Attribution;
 use crate::{ForestSettings, PointError};
 
 /// Points up to this length are put together without an allocation.

@@ -157,6 +157,7 @@ mod paper;
 mod plain;
 mod points;
 mod pool;
+mod preorder;
 #[cfg(test)]
 mod properties;
 mod random;
@@ -167,6 +168,7 @@ mod scoring;
 mod settings;
 mod shift;
 mod shingle;
+mod sides;
 mod snapshot;
 #[cfg(test)]
 mod stats;
@@ -181,7 +183,7 @@ mod warm;
 
 #[cfg(feature = "std")]
 pub use batch::{Reading, score_and_update_many, score_many};
-pub use density::{Interpolation, Sides};
+pub use density::Interpolation;
 pub use error::{PointError, SettingsError, SnapshotError};
 pub use forest::Forest;
 pub use impute::Estimate;
@@ -189,5 +191,5 @@ pub use missing::{Fill, n_missed};
 pub use neighbors::Neighbor;
 pub use scoring::{ScoreFunction, ScoreFunctions};
 pub use settings::ForestSettings;
-pub use visit::Attribution;
+pub use sides::{Attribution, Sides};
 pub use warm::WarmStartError;

@@ -176,6 +176,12 @@ impl<I: Idx> Lines<I> {
         &self.values[self.first_value(tree) + rank..][..1]
     }
 
+    /// The depths of a tree's gaps.
+    pub(crate) fn depths_of(&self, tree: usize) -> &[u16] {
+        let n_gaps = (self.n_leaves[tree] as usize).saturating_sub(1);
+        &self.depths[self.first_depth(tree)..][..n_gaps]
+    }
+
     /// The depth of a gap's node, the root's being 1.
     pub(crate) fn depth(&self, tree: usize, gap: usize) -> u16 {
         self.depths[self.first_depth(tree) + gap]

@@ -5,9 +5,7 @@ use crate::engine::Present;
 use crate::layout::{Idx, Layout, key};
 use crate::line::Hole;
 use crate::line_walk::score;
-use crate::sampler::{
-    exponential, exponential_below, four_points_to_pass, largest, takes_unconditionally,
-};
+use crate::sampler::{four_points_to_pass, offer};
 use crate::scan::{Scan, beside};
 use crate::tables::Tables;
 use crate::trees::{Trees, is_twin};
@@ -139,32 +137,19 @@ fn admit<L: Layout, K: Scan>(
     tree: usize,
 ) -> Option<(u32, Hole)> {
     let (policy, clock) = (present.policy, &*present.clock);
-    let base = tree * trees.room;
+    let weights = &mut trees.weights[tree * trees.room..][..trees.room];
     let head = &mut trees.heads[tree];
-    if head.n_entries == policy.sample_size {
-        let entry = head.largest;
-        let weight = &mut trees.weights[base + entry as usize];
-        let threshold = clock.threshold(*weight);
-        *weight = clock.weight(exponential_below(threshold, &mut head.random)).min(*weight);
+    let known = [head.n_entries, head.largest];
+    let (entry, is_new) = offer(policy, clock, &mut head.random, weights, known)?;
+    if !is_new {
         return Some((entry, remove::<L, K>(trees, tree, entry)));
     }
-    let weight = clock.weight(exponential(&mut head.random));
-    if takes_unconditionally(policy, head.n_entries, &mut head.random) {
-        let entry = head.n_entries;
-        head.n_entries += 1;
-        trees.n_full += usize::from(head.n_entries == policy.sample_size);
-        trees.weights[base + entry as usize] = weight;
-        if head.n_entries == policy.sample_size {
-            trees.lines.set_peaks::<K>(tree, &trees.weights[base..=base + entry as usize]);
-        }
-        return Some((entry, trees.lines.no_hole(tree)));
+    head.n_entries += 1;
+    if head.n_entries == policy.sample_size {
+        trees.n_full += 1;
+        trees.lines.set_peaks::<K>(tree, &weights[..=entry as usize]);
     }
-    let entry = largest(&trees.weights[base..base + head.n_entries as usize]);
-    if weight >= trees.weights[base + entry as usize] {
-        return None;
-    }
-    trees.weights[base + entry as usize] = weight;
-    Some((entry, remove::<L, K>(trees, tree, entry)))
+    Some((entry, trees.lines.no_hole(tree)))
 }
 
 /// Takes an entry out of a tree.

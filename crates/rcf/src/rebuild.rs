@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::kernel::Portable;
 use crate::layout::{Idx, Layout, Node, Ref, key};
 use crate::packed::ANY;
+use crate::preorder::{Turn, preorder};
 use crate::sampler::largest;
 use crate::trees::{EMPTY, NONE, Scratch, Trees, index, is_twin};
 
@@ -141,18 +142,18 @@ impl<L: Layout> Trees<L> {
     fn line_in_preorder(&self, tree: usize, mut holders: Vec<Vec<u32>>) -> Vec<Part> {
         let lines = &self.lines;
         let mut parts = Vec::with_capacity(2 * holders.len());
-        let n_leaves = lines.n_leaves[tree] as usize;
-        let mut open = if n_leaves > 0 { vec![(0, n_leaves - 1)] } else { Vec::new() };
-        while let Some(stretch) = open.pop() {
-            if let Some(gap) = lines.root_of(tree, stretch) {
-                parts.push(Part::Node { dim: 0, cut: lines.cut(tree, gap) });
-                open.extend([(gap + 1, stretch.1), (stretch.0, gap)]);
-            } else {
-                let entry = lines.entry(tree, stretch.0) as usize;
-                let entries = core::mem::take(&mut holders[entry]);
-                let slot = self.slots[tree * self.room + entry].get();
-                parts.push(Part::Leaf { slot, entries });
-            }
+        if lines.n_leaves[tree] == 0 {
+            return parts;
+        }
+        for turn in preorder(lines.depths_of(tree)) {
+            parts.push(match turn {
+                Turn::Gap(gap) => Part::Node { dim: 0, cut: lines.cut(tree, gap) },
+                Turn::Leaf(rank) => {
+                    let entry = lines.entry(tree, rank) as usize;
+                    let entries = core::mem::take(&mut holders[entry]);
+                    Part::Leaf { slot: self.slots[tree * self.room + entry].get(), entries }
+                }
+            });
         }
         parts
     }

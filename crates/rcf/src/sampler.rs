@@ -138,7 +138,7 @@ pub(crate) fn largest(weights: &[f32]) -> u32 {
 
 /// While a sample is not full: whether a point is taken whatever its weight. With certainty up to a
 /// fraction, then with probability falling to 0.
-pub(crate) fn takes_unconditionally(policy: &Policy, n_entries: u32, random: &mut Random) -> bool {
+fn takes_unconditionally(policy: &Policy, n_entries: u32, random: &mut Random) -> bool {
     let filled = f64::from(n_entries) / f64::from(policy.sample_size);
     let fraction = policy.initial_accept_fraction;
     if filled < fraction || n_entries == 0 {
@@ -147,15 +147,45 @@ pub(crate) fn takes_unconditionally(policy: &Policy, n_entries: u32, random: &mu
     fraction < 1.0 && random.open01() < 1.0 - (filled - fraction) / (1.0 - fraction)
 }
 
+/// Offers the present point to a sample whose turn it is: of `n_entries` weights, followed by room
+/// for one more where it is not full, in which case `largest_entry` is that of the largest. Where
+/// the point is taken, its weight is set; the entry that it takes, and whether that is a new one.
+#[inline(always)]
+pub(crate) fn offer(
+    policy: &Policy,
+    clock: &Clock,
+    random: &mut Random,
+    weights: &mut [f32],
+    [n_entries, largest_entry]: [u32; 2],
+) -> Option<(u32, bool)> {
+    if n_entries == policy.sample_size {
+        let weight = &mut weights[largest_entry as usize];
+        let variable = exponential_below(clock.threshold(*weight), random);
+        *weight = clock.weight(variable).min(*weight);
+        return Some((largest_entry, false));
+    }
+    let weight = clock.weight(exponential(random));
+    if takes_unconditionally(policy, n_entries, random) {
+        weights[n_entries as usize] = weight;
+        return Some((n_entries, true));
+    }
+    let entry = largest(&weights[..n_entries as usize]);
+    if weight >= weights[entry as usize] {
+        return None;
+    }
+    weights[entry as usize] = weight;
+    Some((entry, false))
+}
+
 /// An exponential variable.
 #[inline(always)]
-pub(crate) fn exponential(random: &mut Random) -> f64 {
+fn exponential(random: &mut Random) -> f64 {
     -ln(random.open01())
 }
 
 /// An exponential variable given that it is below a threshold.
 #[inline(always)]
-pub(crate) fn exponential_below(threshold: f64, random: &mut Random) -> f64 {
+fn exponential_below(threshold: f64, random: &mut Random) -> f64 {
     if threshold < 1.0 {
         // A uniform one, kept with probability exp(-x), which is at least 1 - x: the exponential
         // itself is seldom needed.

@@ -6,6 +6,7 @@ use crate::{Forest, SettingsError};
 /// Settings of a [`Forest`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ForestSettings {
     /// Numbers in one observation, 1..=10 000.
@@ -81,10 +82,10 @@ impl ForestSettings {
     /// Up to how many leaves below a node its box is put together from them.
     pub(crate) fn boxless(&self) -> u32 {
         // A long box is fetched from farther away than two points, which other trees use too; one
-        // of up to eight dimensions is a cache line.
+        // of up to twelve dimensions is at most two cache lines.
         match (self.compact, self.point_len()) {
-            (_, 1) | (false, ..9) => 1,
-            (false, 9..) => 2,
+            (_, 1) | (false, ..13) => 1,
+            (false, 13..) => 2,
             (true, ..4) => crate::trees::MOST_BOXLESS,
             (true, 4..) => 8,
         }

@@ -1,39 +1,12 @@
 //! What a tree says of a point: its score, and how the dimensions share in it.
 
-use alloc::vec::Vec;
-
 use crate::boxes::Bounds;
 use crate::climb::{Climber, LeafStep, NodeStep, Way, climb};
 use crate::layout::Layout;
 use crate::scoring::Scoring;
+use crate::sides::Attribution;
 use crate::view::TreeView;
 use crate::walk::parting;
-
-/// How much each dimension of a point added to its score.
-///
-/// Both lists have one number for every number of the point (`n_dims * shingle_size`, the oldest
-/// observation first), at least 0; together they add up to the score.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Attribution {
-    /// The parts that come from values above those seen so far.
-    pub high: Vec<f64>,
-    /// The parts that come from values below those seen so far.
-    pub low: Vec<f64>,
-}
-
-impl Attribution {
-    pub(crate) fn zeros(point_len: usize) -> Self {
-        Self { high: vec![0.0; point_len], low: vec![0.0; point_len] }
-    }
-
-    pub(crate) fn parts_mut(&mut self) -> impl Iterator<Item = &mut f64> {
-        self.high.iter_mut().chain(&mut self.low)
-    }
-
-    fn total(&self) -> f64 {
-        self.high.iter().chain(&self.low).sum()
-    }
-}
 
 /// What both climbers know of their tree.
 struct Terms<'a, S> {
@@ -148,9 +121,8 @@ pub(crate) fn attribute<L: Layout, S: Scoring>(
     }
     let total = shares.parts.total();
     let scale = if total != 0.0 { target / total } else { 0.0 };
-    for (sum, part) in sum.parts_mut().zip(shares.parts.parts_mut()) {
-        *sum += *part * scale;
-    }
+    shares.parts.scale(scale);
+    sum.add(&shares.parts);
 }
 
 /// `parts = p * value, shared by how far the point lies outside in each direction, + (1 - p) *

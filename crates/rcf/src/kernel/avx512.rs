@@ -46,7 +46,7 @@ sums!("avx512f,avx512vl,avx512dq");
 /// Lanes of an instruction.
 const WIDTH: usize = 8;
 /// So many take their steps in turn, so that none waits for memory alone.
-const GROUPS: usize = 4;
+const GROUPS: usize = 7;
 
 #[target_feature(enable = "avx512f,avx512vl,avx512dq")]
 #[inline]
@@ -103,7 +103,7 @@ pub(super) fn descend<const LENGTH: usize>(nodes: &[u64], keys: &[i32], found: &
         match n_groups - group {
             1 => descend_in::<LENGTH, 1>(nodes, keys, table, found, group),
             2 => descend_in::<LENGTH, 2>(nodes, keys, table, found, group),
-            3 => descend_in::<LENGTH, 3>(nodes, keys, table, found, group),
+            3 | 4 => descend_in::<LENGTH, 4>(nodes, keys, table, found, group),
             _ => descend_in::<LENGTH, GROUPS>(nodes, keys, table, found, group),
         }
         group += GROUPS;

@@ -27,10 +27,7 @@ use crate::engine::{Present, Work, run};
 use crate::kernel::Kernel;
 use crate::level::Level;
 use crate::random::Random;
-use crate::sampler::{
-    Clock, Policy, exponential, exponential_below, largest, points_to_pass, rebase,
-    takes_unconditionally,
-};
+use crate::sampler::{Clock, Policy, largest, offer, points_to_pass, rebase};
 use crate::tables::Tables;
 use crate::walk::BATCH;
 
@@ -238,26 +235,14 @@ fn place(byte: usize) -> u32 {
 /// Offers the present number to a sample whose turn it is. Where it is taken, its weight is set and
 /// the entry that it takes is in no leaf.
 fn admit(head: &mut Head, open: &mut OpenTree, policy: &Policy, clock: &Clock) -> Option<usize> {
-    let n_entries = open.n_entries;
-    if n_entries == policy.sample_size as usize {
-        let entry = usize::from(head.largest);
-        let old = open.weights[entry];
-        let variable = exponential_below(clock.threshold(old), &mut head.random);
-        open.weights[entry] = clock.weight(variable).min(old);
+    let known = [open::small(open.n_entries).into(), head.largest.into()];
+    let (entry, is_new) = offer(policy, clock, &mut head.random, &mut open.weights, known)?;
+    let entry = entry as usize;
+    if is_new {
+        open.add();
+    } else {
         open.remove(entry);
-        return Some(entry);
     }
-    let weight = clock.weight(exponential(&mut head.random));
-    if takes_unconditionally(policy, open::small(n_entries).into(), &mut head.random) {
-        open.add(weight);
-        return Some(n_entries);
-    }
-    let entry = largest(open.weights()) as usize;
-    if weight >= open.weights[entry] {
-        return None;
-    }
-    open.weights[entry] = weight;
-    open.remove(entry);
     Some(entry)
 }
 

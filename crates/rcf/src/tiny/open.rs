@@ -11,6 +11,7 @@ use crate::cut::cut_at;
 use crate::kernel::Portable;
 use crate::layout::{key, number};
 use crate::packed;
+use crate::preorder::{Turn, preorder};
 use crate::random::Random;
 use crate::rebuild::Part;
 
@@ -131,9 +132,9 @@ impl OpenTree {
         before.max(gaps.get(leaf).map(|depth| depth + 1)).unwrap_or(0)
     }
 
-    /// Adds an entry that is in no leaf yet.
-    pub(super) fn add(&mut self, weight: f32) {
-        (self.ranks[self.n_entries], self.weights[self.n_entries]) = (NOWHERE, weight);
+    /// Adds an entry whose weight is set, and that is in no leaf yet.
+    pub(super) fn add(&mut self) {
+        self.ranks[self.n_entries] = NOWHERE;
         self.n_entries += 1;
     }
 
@@ -248,25 +249,20 @@ impl OpenTree {
 
     /// Its nodes and leaves in preorder; `slot` stores a number.
     pub(super) fn to_parts(&self, mut slot: impl FnMut(f32) -> u32) -> Vec<Part> {
-        let mut parts = Vec::new();
-        // Stretches of leaves, the next one last.
-        let mut open = vec![(0, self.n_leaves)];
-        while let Some((start, end)) = open.pop() {
-            if end - start > 1 {
-                let gaps = start..end - 1;
-                let top = gaps.min_by_key(|gap| self.depths[*gap]).expect("more than one leaf");
-                parts.push(Part::Node { dim: 0, cut: number(self.cuts[top]) });
-                open.extend([(top + 1, end), (start, top + 1)]);
-            } else if end > start {
+        if self.n_leaves == 0 {
+            return Vec::new();
+        }
+        let part = |turn| match turn {
+            Turn::Gap(gap) => Part::Node { dim: 0, cut: number(self.cuts[gap]) },
+            Turn::Leaf(leaf) => {
                 let entries = (0_u32..)
                     .zip(&self.ranks[..self.n_entries])
-                    .filter(|(_, rank)| usize::from(**rank) == start)
+                    .filter(|(_, rank)| usize::from(**rank) == leaf)
                     .map(|(entry, _)| entry);
-                let entries = entries.collect();
-                parts.push(Part::Leaf { slot: slot(number(self.keys[start])), entries });
+                Part::Leaf { entries: entries.collect(), slot: slot(number(self.keys[leaf])) }
             }
-        }
-        parts
+        };
+        preorder(self.gaps()).into_iter().map(part).collect()
     }
 }
 

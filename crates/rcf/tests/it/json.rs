@@ -62,4 +62,5 @@ fn what_is_no_forest_is_an_error() {
     assert!(refused(|json| json["trees"][0]["parts"] = Value::Array(Vec::new())).contains("fit"));
     assert!(refused(|json| json["trees"][0]["weights"][0] = (-1.0).into()).contains("weight"));
     assert!(refused(|json| json["more"] = 1.into()).contains("more"));
+    assert!(refused(|json| json["settings"]["tree"] = 1.into()).contains("`tree`"));
 }
