@@ -34,6 +34,13 @@ fn ticks(name: &str) -> Option<f64> {
     Some(ticks)
 }
 
+/// The time that the calling thread has had on a core, in seconds; 0 where the kernel keeps none.
+pub fn thread_cpu_seconds() -> f64 {
+    let read = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = read.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.unwrap_or(0.0) / 1e9
+}
+
 /// The memory that is resident now, in MiB.
 pub fn resident_mib() -> f64 {
     status_kib("VmRSS:") / 1024.0

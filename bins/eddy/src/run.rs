@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use eddy_detect::Detector;
 use eddy_pipeline::{Settings, build};
+use eddy_stream::StdoutClosed;
 
 use crate::serve::{Status, page};
 use crate::signals::on_signals;
@@ -65,7 +66,11 @@ fn run_pipeline(settings: &Settings) -> Result<()> {
     });
     // A read of standard input cannot be cancelled: it must not hold the end up.
     runtime.shutdown_background();
-    done
+    match done {
+        // What it has not seen is not committed, and comes again at the next start.
+        Err(error) if error.chain().any(|it| it.is::<StdoutClosed>()) => Ok(()),
+        other => other,
+    }
 }
 
 /// Turns the wish to drain into one to settle what was read.

@@ -41,40 +41,34 @@ pub fn parse_timestamp_ms(text: &str) -> Option<i64> {
 pub fn format_timestamp_ms(ms: i64) -> String {
     let mut text = Vec::with_capacity(24);
     write_timestamp_ms(ms, &mut text);
-    text.into_iter().map(char::from).collect()
+    String::from_utf8(text).expect("digits and signs are ASCII")
 }
 
 /// As [`format_timestamp_ms`], at the end of `out`. A time that no calendar holds (beyond the year
 /// 262 000) is written as the nearest one that does.
-pub(crate) fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
+pub fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
     let furthest = if ms < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
     let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or(furthest);
     let year = time.year();
-    if (0..=9999).contains(&year) {
-        push_digits(year.unsigned_abs(), 4, out);
-    } else {
-        // ISO 8601 writes such years with a sign and more digits.
-        out.push(if year < 0 { b'-' } else { b'+' });
-        push_digits(year.unsigned_abs(), 6, out);
+    // ISO 8601 writes years beyond four digits with a sign and more digits.
+    let mut text = *b"+000000-00-00T00:00:00.000Z";
+    put_digits(year.unsigned_abs(), &mut text[1..7]);
+    put_digits(time.month(), &mut text[8..10]);
+    put_digits(time.day(), &mut text[11..13]);
+    put_digits(time.hour(), &mut text[14..16]);
+    put_digits(time.minute(), &mut text[17..19]);
+    put_digits(time.second(), &mut text[20..22]);
+    put_digits(time.timestamp_subsec_millis(), &mut text[23..26]);
+    if year < 0 {
+        text[0] = b'-';
     }
-    for (before, number) in [(b'-', time.month()), (b'-', time.day()), (b'T', time.hour())] {
-        out.push(before);
-        push_digits(number, 2, out);
-    }
-    for number in [time.minute(), time.second()] {
-        out.push(b':');
-        push_digits(number, 2, out);
-    }
-    out.push(b'.');
-    push_digits(time.timestamp_subsec_millis(), 3, out);
-    out.push(b'Z');
+    let begin = if (0..=9999).contains(&year) { 3 } else { 0 };
+    out.extend_from_slice(&text[begin..]);
 }
 
-fn push_digits(mut number: u32, n_digits: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + n_digits, b'0');
-    for digit in out[start..].iter_mut().rev() {
-        *digit += (number % 10).to_le_bytes()[0];
+fn put_digits(mut number: u32, place: &mut [u8]) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10).to_le_bytes()[0];
         number /= 10;
     }
 }

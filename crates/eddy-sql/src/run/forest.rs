@@ -90,6 +90,10 @@ impl Models {
     /// used for the longest is forgotten for it.
     fn of(&mut self, key: &[u8], settings: &ForestSettings, errors: &mut Errors<'_>) -> &mut Model {
         if let Some(model) = self.by_key.get(key) {
+            if model.used == self.n_uses {
+                // It is the latest in the order already.
+                return self.by_key.get_mut(key).expect("it was found above");
+            }
             self.order.remove(&model.used);
         } else if self.by_key.len() >= self.most
             && let Some((_, oldest)) = self.order.pop_first()

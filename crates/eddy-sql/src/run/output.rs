@@ -1,5 +1,6 @@
 //! Rows that leave, as values and as NDJSON.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,7 +11,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, Time32MillisecondType, TimestampMillisecondType,
 };
-use eddy_record::{Value, format_timestamp_ms, write_f64};
+use eddy_record::{Value, format_timestamp_ms, write_f64, write_timestamp_ms};
 use rust_decimal::Decimal;
 
 use super::Chunk;
@@ -155,7 +156,7 @@ impl<'a> Writer<'a> {
     pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         debug_assert!(row < self.rows.n_rows());
         out.extend_from_slice(&self.head);
-        out.extend_from_slice(format_timestamp_ms(self.rowtimes.value(row)).as_bytes());
+        write_timestamp_ms(self.rowtimes.value(row), out);
         out.extend_from_slice(b"\",\"row\":{");
         for (key, column) in &self.columns {
             out.extend_from_slice(key);
@@ -219,7 +220,7 @@ impl<'a> Column<'a> {
             }
             Self::Integer(array) => {
                 let number = array.as_primitive::<Int64Type>().value(row);
-                out.extend_from_slice(number.to_string().as_bytes());
+                write!(out, "{number}").expect("a Vec takes everything");
             }
             Self::Real(array) => {
                 let text = serde_json::to_vec(&array.value(row)).expect("a number is JSON");
@@ -230,7 +231,7 @@ impl<'a> Column<'a> {
             Self::Text(array) => write_text(array.value(row), out),
             Self::Timestamp(array) => {
                 out.push(b'"');
-                out.extend_from_slice(format_timestamp_ms(array.value(row)).as_bytes());
+                write_timestamp_ms(array.value(row), out);
                 out.push(b'"');
             }
             Self::Other(array) => write_text(&time_text(array, row), out),
