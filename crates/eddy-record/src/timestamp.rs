@@ -66,6 +66,39 @@ pub fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&text[begin..]);
 }
 
+/// Writes many times, most of them within the minute of the one before: of those only seconds and
+/// milliseconds are made anew.
+#[derive(Clone, Debug, Default)]
+pub struct TimestampWriter {
+    // The minute, and its text up to the seconds; empty before the first.
+    minute_ms: i64,
+    minute: Vec<u8>,
+}
+
+impl TimestampWriter {
+    /// As [`write_timestamp_ms`].
+    pub fn write(&mut self, ms: i64, out: &mut Vec<u8>) {
+        let within = ms.checked_sub(self.minute_ms).and_then(|within| u32::try_from(within).ok());
+        if let Some(within @ 0..60_000) = within
+            && !self.minute.is_empty()
+        {
+            let mut text = *b"00.000Z";
+            put_digits(within / 1000, &mut text[..2]);
+            put_digits(within % 1000, &mut text[3..6]);
+            out.extend_from_slice(&self.minute);
+            out.extend_from_slice(&text);
+            return;
+        }
+        let begin = out.len();
+        write_timestamp_ms(ms, out);
+        self.minute.clear();
+        if out.len() == begin + 24 {
+            self.minute_ms = ms - ms.rem_euclid(60_000);
+            self.minute.extend_from_slice(&out[begin..begin + 17]);
+        }
+    }
+}
+
 fn put_digits(mut number: u32, place: &mut [u8]) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (number % 10).to_le_bytes()[0];
@@ -185,6 +218,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn times_one_after_another_are_written_as_each_alone(
+            steps in prop::collection::vec((-70_000_i64..70_000, any::<bool>()), 1..40),
+            start in prop::sample::select(vec![0, -1, 1_795_435_200_040, i64::MAX - 60_000, i64::MIN + 5]),
+        ) {
+            let mut writer = TimestampWriter::default();
+            let mut ms: i64 = start;
+            for (step, jumps) in steps {
+                ms = if jumps { ms.saturating_mul(-3) } else { ms.saturating_add(step) };
+                let mut text = Vec::new();
+                writer.write(ms, &mut text);
+                prop_assert_eq!(text, format_timestamp_ms(ms).into_bytes());
+            }
+        }
+
         #[test]
         fn a_written_time_reads_back(ms in -62_135_596_800_000_i64..253_402_300_799_999) {
             prop_assert_eq!(parse_timestamp_ms(&format_timestamp_ms(ms)), Some(ms));

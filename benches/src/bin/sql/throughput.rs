@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::{TUMBLING, WALKTHROUGH};
 
-/// Rows pushed together, as `eddy run --source - --sink -` does.
-const BATCH: usize = 8192;
+/// Rows pushed together, as a pipeline does.
+const BATCH: usize = 1024;
 const TURNS: usize = 5;
 /// Of the outputs that are compared.
 const CHECKED_RECORDS: usize = 100_000;

@@ -7,6 +7,7 @@ mod chain;
 mod crashes;
 mod documents;
 mod fleet;
+mod merged;
 mod queues;
 mod simulation;
 #[cfg(feature = "sql")]

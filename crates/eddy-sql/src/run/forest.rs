@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Builder, StringBuilder};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::row::Rows;
 use rcf::{Attribution, Forest, ForestSettings};
 
 use super::errors::Errors;
@@ -133,40 +134,48 @@ impl Operator for Forests {
         let mut scores = Float64Builder::with_capacity(n_rows);
         let mut texts = StringBuilder::new();
         let mut point = vec![0_f32; numbers.len()];
-        for row in 0..n_rows {
-            let key = key_of(keys.as_ref(), row);
+        let mut begin = 0;
+        while begin < n_rows {
+            let key = key_of(keys.as_ref(), begin);
+            // Looked for once for all rows of a key that follow one another.
+            let differs = |rows: &Rows| (begin..n_rows).find(|row| rows.row(*row).data() != key);
+            let end = keys.as_ref().and_then(differs).unwrap_or(n_rows);
             let model = self.models.of(key, &self.settings, errors);
-            let is_whole = numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
-            if is_whole && model.shifts.is_empty() {
-                let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
-                model.shifts = numbers.iter().map(|it| shift(it.value(row))).collect();
-                if model.shifts.iter().any(|shift| *shift != 0.0) {
-                    errors.counters.shifted_columns += 1;
+            for row in begin..end {
+                let is_whole =
+                    numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
+                if is_whole && model.shifts.is_empty() {
+                    let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
+                    model.shifts = numbers.iter().map(|it| shift(it.value(row))).collect();
+                    if model.shifts.iter().any(|shift| *shift != 0.0) {
+                        errors.counters.shifted_columns += 1;
+                    }
                 }
-            }
-            if is_whole {
-                for ((x, it), shift) in point.iter_mut().zip(&numbers).zip(&model.shifts) {
-                    #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
-                    let coordinate = (it.value(row) - shift) as f32;
-                    *x = coordinate;
+                if is_whole {
+                    for ((x, it), shift) in point.iter_mut().zip(&numbers).zip(&model.shifts) {
+                        #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+                        let coordinate = (it.value(row) - shift) as f32;
+                        *x = coordinate;
+                    }
                 }
+                if !is_whole || point.iter().any(|x| !x.is_finite()) {
+                    scores.append_null();
+                    texts.append_null();
+                    errors.counters.unscored += 1;
+                    continue;
+                }
+                let checked = "the point is finite and has the forest's dimensions";
+                if self.explains == Explains::Nothing {
+                    scores.append_value(model.forest.score_and_update(&point).expect(checked));
+                    continue;
+                }
+                let score = model.forest.score(&point).expect(checked);
+                let attribution = model.forest.attribution(&point).expect(checked);
+                model.forest.update(&point).expect(checked);
+                scores.append_value(score);
+                texts.append_value(explanation(&self.point, &attribution, self.explains));
             }
-            if !is_whole || point.iter().any(|x| !x.is_finite()) {
-                scores.append_null();
-                texts.append_null();
-                errors.counters.unscored += 1;
-                continue;
-            }
-            let checked = "the point is finite and has the forest's dimensions";
-            if self.explains == Explains::Nothing {
-                scores.append_value(model.forest.score_and_update(&point).expect(checked));
-                continue;
-            }
-            let score = model.forest.score(&point).expect(checked);
-            let attribution = model.forest.attribution(&point).expect(checked);
-            model.forest.update(&point).expect(checked);
-            scores.append_value(score);
-            texts.append_value(explanation(&self.point, &attribution, self.explains));
+            begin = end;
         }
         chunk.columns.push(Arc::new(scores.finish()));
         if self.explains != Explains::Nothing {
