@@ -44,11 +44,11 @@ fn name_and_ticks(stat: &str) -> Option<(&str, f64)> {
     Some((head.split_once('(')?.1, times.filter_map(|field| field.parse::<f64>().ok()).sum()))
 }
 
-/// The time that this thread has had a processor, in milliseconds.
-pub fn thread_cpu_ms() -> f64 {
-    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let ns = stat.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
-    ns.unwrap_or(0.0) / 1e6
+/// The time that the calling thread has had on a core, in seconds; 0 where the kernel keeps none.
+pub fn thread_cpu_seconds() -> f64 {
+    let read = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let ns = read.split_whitespace().next().and_then(|ns| ns.parse::<f64>().ok());
+    ns.unwrap_or(0.0) / 1e9
 }
 
 /// The memory that is resident now, in MiB.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use eddy_benches::process::{process_cpu_seconds, thread_cpu_ms};
+use eddy_benches::process::{process_cpu_seconds, thread_cpu_seconds};
 use eddy_index::{Index, IndexSettings, IndexSink};
 use eddy_record::{
     Column, DocumentId, PartitionId, Position, RecordFormat, Schema, ScoredRecord, SqlType,
@@ -143,13 +143,13 @@ fn measured(
     for from in (0..n_rows).step_by(BATCH_ROWS) {
         let n_batch = BATCH_ROWS.min(usize::try_from(n_rows - from)?);
         // Making them is not measured; what the threads behind do meanwhile is.
-        let start_ms = thread_cpu_ms();
+        let start_ms = 1e3 * thread_cpu_seconds();
         let batch = rows(from, n_batch, schema)?;
-        making_ms += thread_cpu_ms() - start_ms;
+        making_ms += 1e3 * thread_cpu_seconds() - start_ms;
         write(&batch)?;
-        let start_ms = thread_cpu_ms();
+        let start_ms = 1e3 * thread_cpu_seconds();
         drop(batch);
-        making_ms += thread_cpu_ms() - start_ms;
+        making_ms += 1e3 * thread_cpu_seconds() - start_ms;
     }
     let cpu_s = process_cpu_seconds() - start_s - making_ms / 1e3;
     let mut small_ms = Vec::with_capacity(DURABLE_WRITES);
@@ -247,9 +247,9 @@ fn median<T>(mut ask: impl FnMut() -> Result<T>) -> Result<(f64, T)> {
     let mut times = Vec::with_capacity(9);
     let mut answer = None;
     for _ in 0..9 {
-        let start_ms = thread_cpu_ms();
+        let start_ms = 1e3 * thread_cpu_seconds();
         answer = Some(ask()?);
-        times.push(thread_cpu_ms() - start_ms);
+        times.push(1e3 * thread_cpu_seconds() - start_ms);
     }
     times.sort_by(f64::total_cmp);
     Ok((round(times[4]), answer.context("asked nine times")?))

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eddy_detect::Detector;
 use eddy_pipeline::{PageSettings, Settings, build};
+use eddy_stream::StdoutClosed;
 
 use crate::serve::{PageToken, Shown, Status, page};
 use crate::signals::on_signals;
@@ -62,7 +63,7 @@ fn run_pipeline(mut settings: Settings, args: &RunArgs) -> Result<()> {
     }
     let settings = &settings;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
+    let done: Result<()> = runtime.block_on(async {
         let stop = on_signals()?;
         let mut built = build(settings).await?;
         let status = Arc::new(Status::of(&built.pipeline, built.index.is_some()));
@@ -85,7 +86,11 @@ fn run_pipeline(mut settings: Settings, args: &RunArgs) -> Result<()> {
     });
     // A read of standard input cannot be cancelled: it must not hold the end up.
     runtime.shutdown_background();
-    done
+    match done {
+        // What it has not seen is not committed, and comes again at the next start.
+        Err(error) if error.chain().any(|it| it.is::<StdoutClosed>()) => Ok(()),
+        other => other,
+    }
 }
 
 /// Lets the page see the application, where there is one.

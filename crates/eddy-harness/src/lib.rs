@@ -5,6 +5,7 @@
 //!   is delivered by `_bulk`, as the service does it.
 //! - [`BulkDouble`]: the `_bulk` of OpenSearch and Elasticsearch.
 //! - [`KinesisDouble`]: the API of Kinesis Data Streams by a clock of the caller's.
+//! - [`S3Double`]: objects of S3, to be read.
 //! - [`Faults`]: what a double does to its next requests, on command or by a seed.
 //! - [`Network`]: carries requests to doubles without sockets, with accidents by a seed, for a
 //!   process that dies at any of its steps.
@@ -30,6 +31,7 @@ mod firehose;
 mod kinesis;
 mod network;
 mod random;
+mod s3;
 mod served;
 
 pub use bulk::BulkDouble;
@@ -38,4 +40,5 @@ pub use firehose::{Buffer, FirehoseDouble};
 pub use kinesis::{KinesisDouble, Stored};
 pub use network::{Broken, Network};
 pub use random::Random;
+pub use s3::S3Double;
 pub use served::serve;

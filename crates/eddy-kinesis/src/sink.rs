@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use eddy_record::{ScoredRecord, Value};
+use eddy_record::{RowText, ScoredRecord, Value};
 use eddy_stream::{Rejected, Sink, Source as _, StreamError};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,10 @@ pub struct KinesisSinkSettings {
     /// The column whose value is the partition key, so that rows of one value keep their order.
     /// Default: rows are spread over the shards by their ids.
     pub key: Option<String>,
+    /// How a row is written: `json` (the default) or `csv`, which is the columns' values without a
+    /// header. A record has no line end.
+    #[serde(default)]
+    pub format: RowText,
     /// How to reach Kinesis.
     #[serde(default)]
     pub connection: ConnectionSettings,
@@ -42,13 +46,14 @@ impl KinesisSinkSettings {
         Self {
             stream: stream.to_owned(),
             key: None,
+            format: RowText::default(),
             connection: ConnectionSettings::default(),
             give_up_after_ms: GIVE_UP_AFTER_MS,
         }
     }
 }
 
-/// Puts rows into a stream, one JSON object a record.
+/// Puts rows into a stream, a JSON object or a line of CSV a record.
 ///
 /// A stream has no ids: what was put and not yet committed when the process died is put again.
 pub struct KinesisSink {
@@ -113,7 +118,7 @@ impl Sink for KinesisSink {
         let mut rejected = Vec::new();
         for (row_idx, row) in rows.iter().enumerate() {
             let mut data = Vec::new();
-            row.write_json(&mut data);
+            row.write_as(self.settings.format, &mut data);
             let key = self.partition_key(row);
             let n_bytes = key.len() + data.len();
             if n_bytes > MAX_RECORD_BYTES {

@@ -27,7 +27,7 @@ pub enum EngineSettings {
 }
 
 impl EngineSettings {
-    /// Whether all shards are one partition.
+    /// Whether all shards are one partition, whatever the settings say.
     pub(crate) fn merges(&self) -> bool {
         match self {
             Self::Detector(_) => false,

@@ -37,6 +37,11 @@ impl Settings {
                 "an SQL application makes one order of all shards, in one process: use `eddy run`",
             );
         }
+        if self.pipeline.merge {
+            return refused(
+                "pipeline.merge makes one order of all shards, in one process: use `eddy run`",
+            );
+        }
         for sink in &self.sinks {
             match &sink.sink {
                 SinkSettings::Stdout { .. } => {

@@ -54,6 +54,8 @@ pub use settings::{
 };
 pub use slate::SlateStateStore;
 #[cfg(feature = "sql")]
-pub use sql::{ApplicationArgs, ApplicationParts, ERROR_STREAM, is_service};
+pub use sql::{
+    ApplicationArgs, ApplicationParts, ERROR_STREAM, beside, fetch_reference, is_service,
+};
 pub use telemetry::publish;
 pub use worker::Stop;

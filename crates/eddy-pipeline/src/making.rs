@@ -33,10 +33,10 @@ pub(crate) enum MadeRows {
 }
 
 /// Opens what the settings say.
-pub(crate) fn making(settings: &Settings, now_ms: i64) -> Result<Making, StreamError> {
+pub(crate) async fn making(settings: &Settings, now_ms: i64) -> Result<Making, StreamError> {
     #[cfg(feature = "sql")]
     if settings.application.is_some() {
-        return of_application(settings, now_ms);
+        return of_application(settings, now_ms).await;
     }
     let _ = now_ms;
     let schema = settings.schema.load().map_err(refused_schema)?;
@@ -53,10 +53,10 @@ pub(crate) fn making(settings: &Settings, now_ms: i64) -> Result<Making, StreamE
 }
 
 #[cfg(feature = "sql")]
-fn of_application(settings: &Settings, now_ms: i64) -> Result<Making, StreamError> {
+async fn of_application(settings: &Settings, now_ms: i64) -> Result<Making, StreamError> {
     let refused =
         |error| StreamError::fatal("the SQL application cannot be run").with_source(error);
-    let parts = crate::ApplicationParts::load(settings, now_ms).map_err(refused)?;
+    let parts = crate::ApplicationParts::open(settings, now_ms).await?;
     let application = parts.application().map_err(refused)?;
     for warning in application.warnings() {
         tracing::warn!("{warning}");

@@ -146,6 +146,9 @@ pub(crate) async fn work_merged(
             saved
         }
         None => {
+            if !pipeline.engine.merges() {
+                tell_of_shards(pipeline, &stream, &first_listing).await?;
+            }
             // One moment for all shards, also of a later start before their first records.
             let start_ms = match pipeline.settings.start {
                 // The service's clock may be behind this one, and refuses moments to come.
@@ -165,6 +168,27 @@ pub(crate) async fn work_merged(
     let inflow = Inflow::Merged(Box::new(Merging::open(shards, merged).await?));
     let opened = Opened { inflow, engine, state, checkpoint, journal };
     opened.work(pipeline, &partition.id, stop).await
+}
+
+/// Shards that were read one by one have positions and models of their own, which the merged order
+/// does not go on with.
+async fn tell_of_shards(
+    pipeline: &Pipeline,
+    stream: &StreamIdentity,
+    shards: &HashSet<PartitionId>,
+) -> Result<(), StreamError> {
+    for shard in shards {
+        let Some(state) = pipeline.state.view(&stream.name, shard).await? else { continue };
+        if Checkpoint::load(state.as_ref()).await?.is_some_and(|saved| saved.stream == *stream) {
+            tracing::warn!(
+                %shard,
+                "merge = true is new for a stream that was read before: reading starts where a \
+                 first run does, with new models; what is known of each shard is left as it is",
+            );
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 fn open_engine(

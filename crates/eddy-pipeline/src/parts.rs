@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use eddy_index::{Index, IndexSettings, IndexSink};
-use eddy_kinesis::{KinesisSink, KinesisSource, client};
-use eddy_sinks::{ArchiveFormat, ArchiveSink, ArchivedRecords, FirehoseSink, OpenSearchSink};
+use eddy_kinesis::{KinesisSink, KinesisSinkSettings, KinesisSource, client};
+use eddy_record::RowText;
+use eddy_sinks::{
+    ArchiveFormat, ArchiveSink, ArchivedRecords, FirehoseSettings, FirehoseSink, OpenSearchSink,
+};
 use eddy_stream::{
     Archive, Clock, DeadLetterFile, FileSink, FileSource, InputSource, RowFormat, Sink, Source,
     StdoutSink, StreamError, SystemClock,
@@ -43,7 +46,7 @@ pub(crate) async fn build_on(
     source: Arc<dyn Source>,
     clock: Arc<dyn Clock>,
 ) -> Result<Built, StreamError> {
-    let Making { engine, schema, decoder, made } = making(settings, clock.now_ms())?;
+    let Making { engine, schema, decoder, made } = making(settings, clock.now_ms()).await?;
     let mut index = None;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     let mut archives: Vec<Arc<dyn Archive>> = Vec::new();
@@ -129,6 +132,8 @@ fn of_one_kind(sink: &SinkSettings) -> Option<&'static str> {
     match sink {
         SinkSettings::File { format: RowFormatSetting::Csv, .. }
         | SinkSettings::Stdout { format: RowFormatSetting::Csv } => Some("CSV"),
+        SinkSettings::Kinesis(KinesisSinkSettings { format: RowText::Csv, .. })
+        | SinkSettings::Firehose(FirehoseSettings { format: RowText::Csv, .. }) => Some("CSV"),
         SinkSettings::Archive(archive)
             if archive.format == ArchiveFormat::Parquet
                 && archive.records == ArchivedRecords::Scored =>

@@ -121,6 +121,11 @@ impl Pipeline {
         Ok(listing.into_iter().collect())
     }
 
+    /// Whether all shards are one partition.
+    pub(crate) fn merges(&self) -> bool {
+        self.settings.merge || self.engine.merges()
+    }
+
     /// What follows a state that does not have what it should have.
     pub(crate) fn on_lost_state(&self, problem: &str) -> Result<(), StreamError> {
         if self.settings.on_lost_state == OnLostState::Refuse {
@@ -175,7 +180,7 @@ struct Run {
 impl Run {
     /// The partitions of the stream; all of them as one where the engine wants that.
     async fn partitions(&self) -> Result<Vec<Partition>, StreamError> {
-        if self.pipeline.engine.merges() {
+        if self.pipeline.merges() {
             return Ok(vec![Partition { id: PartitionId::new(MERGED), parents: Vec::new() }]);
         }
         self.pipeline.source.partitions().await
@@ -256,7 +261,7 @@ impl Run {
             let worked = if let Err(error) = still_owns(&pipeline, &stream, &partition, &run).await
             {
                 Err(error)
-            } else if pipeline.engine.merges() {
+            } else if pipeline.merges() {
                 work_merged(&pipeline, stream, &partition, first_listing, stop).await
             } else {
                 work(&pipeline, stream, &partition, start, stop, &run).await

@@ -167,9 +167,13 @@ pub struct ApplicationSettings {
     pub seed: u64,
     /// The application's start, what CURRENT_TIMESTAMP is, as ISO 8601. Default: its first start.
     pub start_time: Option<String>,
-    /// Reference data: the file of each table, CSV or JSON.
+    /// Reference data: the file of each table, CSV or JSON. What a definition says is in S3 is read
+    /// from there where no file is named.
     #[serde(default)]
     pub reference: BTreeMap<String, PathBuf>,
+    /// How to reach the bucket of reference data. Default: the region of the definition's input.
+    #[serde(default)]
+    pub connection: ConnectionSettings,
 }
 
 fn at_arrival() -> String {
@@ -237,6 +241,9 @@ pub enum OnLostState {
 pub struct PipelineSettings {
     /// The order in which rows leave. Default: `arrival`.
     pub order: Order,
+    /// Whether all shards are one partition, in one order, on this machine: a detector without a key
+    /// has one model then. Default: false. An SQL application always has it so.
+    pub merge: bool,
     /// Scores from here on count as anomalies in the counters and on the page. Default: 2.
     pub threshold: f64,
     /// Positions and models are saved at least this often while records come, in milliseconds.
@@ -257,6 +264,7 @@ impl Default for PipelineSettings {
     fn default() -> Self {
         Self {
             order: Order::Arrival,
+            merge: false,
             threshold: 2.0,
             commit_interval_ms: 5000,
             commit_records: 50_000,

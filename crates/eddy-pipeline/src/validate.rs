@@ -61,6 +61,13 @@ impl Settings {
         if !(threshold.is_finite() && threshold > 0.0) {
             return Some(format!("pipeline.threshold must be above 0, found {threshold}"));
         }
+        if self.pipeline.merge && self.pipeline.order.is_per_second() {
+            return Some(
+                "pipeline.merge and order = \"score_per_second\" are not for each other: an SQL \
+                 application's ORDER BY orders the rows of all shards by second and score"
+                    .to_owned(),
+            );
+        }
         for (field, value) in [
             ("pipeline.commit_records", self.pipeline.commit_records),
             ("pipeline.commit_interval_ms", self.pipeline.commit_interval_ms),

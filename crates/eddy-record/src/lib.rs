@@ -61,9 +61,9 @@ pub use ids::{
     DocumentId, PartitionId, Position, SequenceNumber, SequenceNumberError, StreamIdentity,
 };
 pub use number::write_f64;
-pub use output::write_csv_header;
+pub use output::{RowText, write_csv_header};
 pub use record::{DeadLetter, RawRecord, Record, ScoredRecord, Stage};
 pub use schema::{Column, RecordFormat, Schema};
 pub use sql_type::SqlType;
-pub use timestamp::{format_timestamp_ms, parse_timestamp_ms};
+pub use timestamp::{TimestampWriter, format_timestamp_ms, parse_timestamp_ms, write_timestamp_ms};
 pub use value::Value;

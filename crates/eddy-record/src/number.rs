@@ -7,7 +7,31 @@ use std::io::Write;
 /// Integral values have no `.0`, and the exponent form is taken where it is shorter (`1e3`). JSON
 /// has no NaN and no infinities: these are written as `null`.
 pub fn write_f64(number: f64, out: &mut Vec<u8>) {
-    if number.is_finite() { write_shortest(format_args!("{number:e}"), out) } else { null(out) }
+    if !number.is_finite() {
+        null(out);
+    } else if number == 0.0 {
+        out.extend_from_slice(if number.is_sign_negative() { b"-0" } else { b"0" });
+    } else if !write_plain(number, out) {
+        write_shortest(format_args!("{number:e}"), out);
+    }
+}
+
+/// Writes a number whose plain form is the shorter one for certain: a few digits behind the point at
+/// most are zeros, and none before it but one. Otherwise it writes nothing, and returns false.
+fn write_plain(number: f64, out: &mut Vec<u8>) -> bool {
+    if !(0.01..1e15).contains(&number.abs()) {
+        return false;
+    }
+    let start = out.len();
+    serde_json::to_writer(&mut *out, &number).expect("a finite number is JSON");
+    if out.ends_with(b".0") {
+        out.truncate(out.len() - 2);
+        if out.ends_with(b"00") {
+            out.truncate(start);
+            return false;
+        }
+    }
+    true
 }
 
 /// As [`write_f64`], with the digits that tell apart `f32`s.
@@ -149,6 +173,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn common_numbers_are_written_as_all_others(digits in -99_999_999_i64..99_999_999, scale in -6..9_i32) {
+            let number = digits as f64 * 10_f64.powi(-scale);
+            let mut shortest = Vec::new();
+            write_shortest(format_args!("{number:e}"), &mut shortest);
+            prop_assert_eq!(text(number).into_bytes(), shortest);
+        }
+
         #[test]
         fn a_written_number_reads_back_and_no_common_form_is_shorter(bits: u64) {
             let number = f64::from_bits(bits);

@@ -2,11 +2,32 @@
 
 use std::io::Write;
 
+use serde::{Deserialize, Serialize};
+
 use crate::number::{write_f32, write_f64};
 use crate::timestamp::write_timestamp_ms;
 use crate::{Schema, ScoredRecord, SqlType, Value};
 
+/// How a row is written that is a record of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowText {
+    /// One JSON object on one line.
+    #[default]
+    Json,
+    /// Comma-separated values, without a header.
+    Csv,
+}
+
 impl ScoredRecord {
+    /// Appends the row as that text, without a line end.
+    pub fn write_as(&self, text: RowText, out: &mut Vec<u8>) {
+        match text {
+            RowText::Json => self.write_json(out),
+            RowText::Csv => self.write_csv_row(out),
+        }
+    }
+
     /// Appends the row as one JSON object on one line, without a line end: the columns in the
     /// schema's order, NULL as `null`, TIMESTAMP as `"2026-11-23T12:00:00.040Z"`, DOUBLE as
     /// [`write_f64`](crate::write_f64) has it. A JSON column that is NULL is left out.

@@ -41,40 +41,67 @@ pub fn parse_timestamp_ms(text: &str) -> Option<i64> {
 pub fn format_timestamp_ms(ms: i64) -> String {
     let mut text = Vec::with_capacity(24);
     write_timestamp_ms(ms, &mut text);
-    text.into_iter().map(char::from).collect()
+    String::from_utf8(text).expect("digits and signs are ASCII")
 }
 
 /// As [`format_timestamp_ms`], at the end of `out`. A time that no calendar holds (beyond the year
 /// 262 000) is written as the nearest one that does.
-pub(crate) fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
+pub fn write_timestamp_ms(ms: i64, out: &mut Vec<u8>) {
     let furthest = if ms < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
     let time = DateTime::<Utc>::from_timestamp_millis(ms).unwrap_or(furthest);
     let year = time.year();
-    if (0..=9999).contains(&year) {
-        push_digits(year.unsigned_abs(), 4, out);
-    } else {
-        // ISO 8601 writes such years with a sign and more digits.
-        out.push(if year < 0 { b'-' } else { b'+' });
-        push_digits(year.unsigned_abs(), 6, out);
+    // ISO 8601 writes years beyond four digits with a sign and more digits.
+    let mut text = *b"+000000-00-00T00:00:00.000Z";
+    put_digits(year.unsigned_abs(), &mut text[1..7]);
+    put_digits(time.month(), &mut text[8..10]);
+    put_digits(time.day(), &mut text[11..13]);
+    put_digits(time.hour(), &mut text[14..16]);
+    put_digits(time.minute(), &mut text[17..19]);
+    put_digits(time.second(), &mut text[20..22]);
+    put_digits(time.timestamp_subsec_millis(), &mut text[23..26]);
+    if year < 0 {
+        text[0] = b'-';
     }
-    for (before, number) in [(b'-', time.month()), (b'-', time.day()), (b'T', time.hour())] {
-        out.push(before);
-        push_digits(number, 2, out);
-    }
-    for number in [time.minute(), time.second()] {
-        out.push(b':');
-        push_digits(number, 2, out);
-    }
-    out.push(b'.');
-    push_digits(time.timestamp_subsec_millis(), 3, out);
-    out.push(b'Z');
+    let begin = if (0..=9999).contains(&year) { 3 } else { 0 };
+    out.extend_from_slice(&text[begin..]);
 }
 
-fn push_digits(mut number: u32, n_digits: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + n_digits, b'0');
-    for digit in out[start..].iter_mut().rev() {
-        *digit += (number % 10).to_le_bytes()[0];
+/// Writes many times, most of them within the minute of the one before: of those only seconds and
+/// milliseconds are made anew.
+#[derive(Clone, Debug, Default)]
+pub struct TimestampWriter {
+    // The minute, and its text up to the seconds; empty before the first.
+    minute_ms: i64,
+    minute: Vec<u8>,
+}
+
+impl TimestampWriter {
+    /// As [`write_timestamp_ms`].
+    pub fn write(&mut self, ms: i64, out: &mut Vec<u8>) {
+        let within = ms.checked_sub(self.minute_ms).and_then(|within| u32::try_from(within).ok());
+        if let Some(within @ 0..60_000) = within
+            && !self.minute.is_empty()
+        {
+            let mut text = *b"00.000Z";
+            put_digits(within / 1000, &mut text[..2]);
+            put_digits(within % 1000, &mut text[3..6]);
+            out.extend_from_slice(&self.minute);
+            out.extend_from_slice(&text);
+            return;
+        }
+        let begin = out.len();
+        write_timestamp_ms(ms, out);
+        self.minute.clear();
+        if out.len() == begin + 24 {
+            self.minute_ms = ms - ms.rem_euclid(60_000);
+            self.minute.extend_from_slice(&out[begin..begin + 17]);
+        }
+    }
+}
+
+fn put_digits(mut number: u32, place: &mut [u8]) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10).to_le_bytes()[0];
         number /= 10;
     }
 }
@@ -191,6 +218,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn times_one_after_another_are_written_as_each_alone(
+            steps in prop::collection::vec((-70_000_i64..70_000, any::<bool>()), 1..40),
+            start in prop::sample::select(vec![0, -1, 1_795_435_200_040, i64::MAX - 60_000, i64::MIN + 5]),
+        ) {
+            let mut writer = TimestampWriter::default();
+            let mut ms: i64 = start;
+            for (step, jumps) in steps {
+                ms = if jumps { ms.saturating_mul(-3) } else { ms.saturating_add(step) };
+                let mut text = Vec::new();
+                writer.write(ms, &mut text);
+                prop_assert_eq!(text, format_timestamp_ms(ms).into_bytes());
+            }
+        }
+
         #[test]
         fn a_written_time_reads_back(ms in -62_135_596_800_000_i64..253_402_300_799_999) {
             prop_assert_eq!(parse_timestamp_ms(&format_timestamp_ms(ms)), Some(ms));

@@ -444,7 +444,8 @@ impl Emission {
     /// Appends the rows as lines of JSON, in the order in which they leave. The error stream's are
     /// among them if it is an output.
     pub fn write_ndjson(&self, out: &mut Vec<u8>) {
-        let writers: Vec<OutputWriter<'_>> = self.streams.iter().map(OutputWriter::new).collect();
+        let mut writers: Vec<OutputWriter<'_>> =
+            self.streams.iter().map(OutputWriter::new).collect();
         let mut errors = if self.errors_leave { self.errors.as_slice() } else { &[] };
         for (stream, row) in &self.order {
             let tick = self.streams[*stream as usize].chunk.ticks[*row as usize];

@@ -105,4 +105,9 @@ impl ReferenceTable {
         });
         Self { name: name.to_owned(), fields: fields.collect(), columns: batch.take().0 }
     }
+
+    /// How many rows it has.
+    pub fn n_rows(&self) -> usize {
+        self.columns.first().map_or(0, |column| column.len())
+    }
 }

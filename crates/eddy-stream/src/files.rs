@@ -207,13 +207,25 @@ impl Sink for StdoutSink {
     }
 }
 
+/// Whoever read standard output has seen enough: the source of a [`StdoutSink`]'s error, which tells
+/// it from a connection that broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StdoutClosed;
+
+impl std::fmt::Display for StdoutClosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("standard output was closed")
+    }
+}
+
+impl std::error::Error for StdoutClosed {}
+
 fn no_stdout(error: std::io::Error) -> StreamError {
-    let context = if error.kind() == ErrorKind::BrokenPipe {
-        "standard output was closed"
-    } else {
-        "cannot write to standard output"
-    };
-    StreamError::fatal(context).with_source(error)
+    let failed = StreamError::fatal("cannot write to standard output");
+    match error.kind() {
+        ErrorKind::BrokenPipe => failed.with_source(StdoutClosed),
+        _ => failed.with_source(error),
+    }
 }
 
 /// Dead letters as NDJSON in a file; on disk when a write returns. The file is held as

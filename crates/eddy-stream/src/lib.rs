@@ -29,7 +29,7 @@ pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
 pub use error::{ErrorKind, StreamError};
 pub use failure_log::FailureLog;
-pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutSink};
+pub use files::{DeadLetterFile, FileSink, RowFormat, StdoutClosed, StdoutSink};
 pub use lines::{FileSource, InputSource};
 pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
 pub use sink::{Archive, ArchiveStart, Archived, DeadLetterSink, PartitionArchive, Rejected, Sink};

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 const BLOCK_BYTES: usize = 64 << 10;
 /// Blocks that wait to be taken.
 const MAX_BLOCKS: usize = 16;
-/// The longest line.
-const MAX_LINE_BYTES: usize = 64 << 20;
+/// A line that is longer is no record: the decoder takes half of it.
+const MAX_LINE_BYTES: usize = 1 << 20;
 /// How much of the input a schema is made from.
 const SAMPLE_BYTES: usize = 1 << 20;
 const SAMPLE_LINES: usize = 1000;
@@ -111,37 +111,86 @@ fn copy(input: &mut dyn Read, out: &mut std::process::ChildStdin) -> std::io::Re
     }
 }
 
-/// Sends whole lines until the input ends or nobody takes them.
+/// Sends whole lines until the input ends or nobody takes them. Of a line that is longer than any
+/// record the beginning is sent, which the decoder refuses, and the rest is dropped.
 fn read(mut input: Box<dyn Read + Send>, sender: &SyncSender<Result<Block>>) {
     let mut rest: Vec<u8> = Vec::new();
+    let mut drops_line = false;
     let mut bytes = vec![0; BLOCK_BYTES];
     loop {
-        match input.read(&mut bytes) {
+        let mut new = match input.read(&mut bytes) {
             Ok(0) => break,
-            Ok(n_bytes) => {
-                rest.extend_from_slice(&bytes[..n_bytes]);
-                let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') else {
-                    if rest.len() > MAX_LINE_BYTES {
-                        let error = anyhow::anyhow!("a line is longer than {MAX_LINE_BYTES} bytes");
-                        let _ = sender.send(Err(error));
-                        return;
-                    }
-                    continue;
-                };
-                let tail = rest.split_off(end + 1);
-                if sender.send(Ok(Block(std::mem::replace(&mut rest, tail)))).is_err() {
-                    return;
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(n_bytes) => &bytes[..n_bytes],
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => {
                 let _ = sender.send(Err(error.into()));
                 return;
             }
+        };
+        if drops_line {
+            let Some(end) = new.iter().position(|byte| *byte == b'\n') else { continue };
+            new = &new[end + 1..];
+            drops_line = false;
+        }
+        let block = match new.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => {
+                let (lines, tail) = new.split_at(end + 1);
+                rest.extend_from_slice(lines);
+                std::mem::replace(&mut rest, tail.to_vec())
+            }
+            None => {
+                rest.extend_from_slice(new);
+                drops_line = rest.len() > MAX_LINE_BYTES;
+                if !drops_line {
+                    continue;
+                }
+                std::mem::take(&mut rest)
+            }
+        };
+        if sender.send(Ok(Block(block))).is_err() {
+            return;
         }
     }
     if !rest.is_empty() {
         // The reader may be gone: then nobody wants it.
         let _ = sender.send(Ok(Block(rest)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives so many bytes at a time.
+    struct Pieces(std::io::Cursor<Vec<u8>>, usize);
+
+    impl Read for Pieces {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            let most = bytes.len().min(self.1);
+            self.0.read(&mut bytes[..most])
+        }
+    }
+
+    #[test]
+    fn lines_come_whole_and_one_that_is_too_long_takes_no_other_along() {
+        let mut text = b"a\nbb\r\n\n".to_vec();
+        text.resize(text.len() + 3 * MAX_LINE_BYTES, b'x');
+        text.extend_from_slice(b"\nccc\nend");
+        for piece in [1 << 10, 50_000, BLOCK_BYTES] {
+            let (sender, blocks) = sync_channel(1000);
+            let input = Pieces(std::io::Cursor::new(text.clone()), piece);
+            read(Box::new(input), &sender);
+            drop(sender);
+            let mut lines: Vec<Vec<u8>> = Vec::new();
+            for block in blocks {
+                let block = block.expect("readable");
+                lines.extend(block.lines().filter(|line| !line.is_empty()).map(<[u8]>::to_vec));
+            }
+            let long: Vec<usize> = lines.iter().map(Vec::len).filter(|len| *len > 100).collect();
+            let [length] = long[..] else { panic!("{long:?}") };
+            assert!((MAX_LINE_BYTES..2 * MAX_LINE_BYTES).contains(&length), "{length}");
+            lines.retain(|line| line.len() <= 100);
+            assert_eq!(lines, [b"a".to_vec(), b"bb".to_vec(), b"ccc".to_vec(), b"end".to_vec()]);
+        }
     }
 }

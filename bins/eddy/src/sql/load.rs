@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use eddy_pipeline::{beside, fetch_reference};
 use eddy_record::{Column, DecodeLimits, Decoder, Schema, SqlType, discover, parse_timestamp_ms};
 use eddy_sql::{
-    Application, Definition, Options, ReferenceTable, Rowtime, SqlError, declared_columns,
+    Application, DefinedReference, Definition, Options, ReferenceTable, Rowtime, SqlError,
+    declared_columns,
 };
 
 use super::{SqlArgs, now_ms};
@@ -43,6 +45,7 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
             path.display()
         );
     }
+    let reads_source = sample.is_some();
     let mut is_guessed = false;
     // What the records have beside the application's columns.
     let mut decoded = None;
@@ -90,17 +93,16 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
             let streams = definition.outputs.iter().map(|output| output.stream.clone());
             options.outputs = Some(streams.collect());
         }
-        for wanted in &definition.references {
-            if !args.reference.iter().any(|it| it.starts_with(&format!("{}=", wanted.table))) {
-                bail!(
-                    "{}: reference data {} is {} in {}; fetch it and give it with --reference {}=FILE",
-                    path.display(),
-                    wanted.table,
-                    wanted.key,
-                    wanted.bucket_arn,
-                    wanted.table
-                );
-            }
+        let has_file = |it: &&DefinedReference| {
+            args.reference.iter().any(|given| given.starts_with(&format!("{}=", it.table)))
+        };
+        for wanted in definition.references.iter().filter(|it| !has_file(it)) {
+            // A check does not look at what only a run reads.
+            options.tables.push(if reads_source {
+                fetched(wanted, &definition.input_arn)?
+            } else {
+                ReferenceTable::new(&wanted.table, &wanted.schema, &[])
+            });
         }
     }
     let application = if is_guessed {
@@ -112,6 +114,12 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     };
     let decoder = Decoder::new(Arc::new(decoded), DecodeLimits::default())?;
     Ok(Loaded { application, sql: code.to_owned(), decoder, rowtime })
+}
+
+/// Fetches reference data from S3, in the region of the application's input.
+fn fetched(wanted: &DefinedReference, input_arn: &str) -> Result<ReferenceTable> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(fetch_reference(wanted, &beside(input_arn)))?)
 }
 
 /// What a column of an unknown source may be.

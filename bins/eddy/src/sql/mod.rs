@@ -146,16 +146,16 @@ fn filter(path: &Path, args: &SqlArgs, page: Option<(SocketAddr, Option<String>)
     for warning in loaded.application.warnings() {
         eprintln!("eddy: {warning}");
     }
-    let out: Box<dyn Write> = match sink.as_str() {
-        "-" => Box::new(std::io::stdout().lock()),
-        file => Box::new(File::create(file).with_context(|| format!("cannot write {file}"))?),
+    let out = match sink.as_str() {
+        "-" => Output { to: Box::new(std::io::stdout().lock()), name: None },
+        file => Output::file(Path::new(file))?,
     };
-    let errors: Box<dyn Write> = match &args.errors {
-        None => Box::new(std::io::stderr()),
-        Some(file) => {
-            let cannot = || format!("cannot write {}", file.display());
-            Box::new(BufWriter::new(File::create(file).with_context(cannot)?))
+    let errors = match &args.errors {
+        None => {
+            let name = Some("standard error".to_owned());
+            Output { to: Box::new(std::io::stderr()), name }
         }
+        Some(file) => Output::file(file)?,
     };
     let Loaded { mut application, sql, decoder, rowtime } = loaded;
     let watched = Arc::new(Watched::default());
@@ -255,9 +255,41 @@ struct Running {
     rowtime: Rowtime,
     batch: InputBatch,
     records: Vec<std::result::Result<Record, eddy_record::DecodeError>>,
-    out: Box<dyn Write>,
-    errors: Box<dyn Write>,
+    out: Output,
+    errors: Output,
     text: Vec<u8>,
+}
+
+/// Where rows go.
+struct Output {
+    to: Box<dyn Write>,
+    // Standard output has none: whoever reads it may end, which is no error.
+    name: Option<String>,
+}
+
+impl Output {
+    fn file(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("cannot write {name}"))?;
+        Ok(Self { to: Box::new(BufWriter::new(file)), name: Some(name) })
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        let written = self.to.write_all(text);
+        self.named(written)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let flushed = self.to.flush();
+        self.named(flushed)
+    }
+
+    fn named(&self, done: std::io::Result<()>) -> Result<()> {
+        match (done, &self.name) {
+            (Err(error), Some(name)) => bail!("cannot write {name}: {error}"),
+            (done, _) => Ok(done?),
+        }
+    }
 }
 
 impl Running {
@@ -345,18 +377,18 @@ impl Running {
     fn write(&mut self, emission: &Emission) -> Result<()> {
         self.text.clear();
         emission.write_ndjson(&mut self.text);
-        self.out.write_all(&self.text)?;
+        self.out.write(&self.text)?;
         if !emission.errors_leave() && !emission.errors.is_empty() {
             self.text.clear();
             emission.write_errors_ndjson(&mut self.text);
-            self.errors.write_all(&self.text)?;
+            self.errors.write(&self.text)?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
         self.out.flush()?;
-        Ok(self.errors.flush()?)
+        self.errors.flush()
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use eddy_harness::serve;
+use eddy_harness::{S3Double, serve};
 use eddy_kinesis::{Client, ConnectionSettings, Producer, ProducerSettings, client, ensure_stream};
 use ferrokinesis::store::StoreOptions;
 use serde_json::Value;
@@ -76,10 +76,14 @@ struct Running(Child);
 
 impl Running {
     fn start(folder: &Path, file: &str, kinesis: &Kinesis) -> Self {
+        Self::with(folder, file, &[("AWS_ENDPOINT_URL_KINESIS", &kinesis.url)])
+    }
+
+    fn with(folder: &Path, file: &str, endpoints: &[(&str, &str)]) -> Self {
         let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"));
         eddy.args(["run", file]).current_dir(folder).stdin(Stdio::null());
         // As an operator with credentials has it.
-        eddy.env("AWS_ENDPOINT_URL_KINESIS", &kinesis.url);
+        eddy.envs(endpoints.iter().copied());
         eddy.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "a");
         Self(eddy.spawn().expect("starts"))
     }
@@ -171,6 +175,60 @@ async fn settings_with_an_application_stop_and_go_on_in_the_middle_of_a_window()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_in_the_middle_of_a_window_change_no_row() {
+    let kinesis = Kinesis::start(&["readings"]).await;
+    let folder = folder();
+    let settings = format!(
+        r#"
+        source = {{ type = "kinesis", stream = "readings", connection = {{ endpoint_url = "{}" }}, read = {{ poll_interval_ms = 20, min_read_interval_ms = 20 }} }}
+        schema = {{ input_schema = "{}" }}
+        application = {{ sql = "app.sql", rowtime = "at" }}
+        pipeline = {{ commit_records = 7, commit_interval_ms = 20 }}
+        [[sinks]]
+        type = "file"
+        path = "rows.ndjson"
+        "#,
+        kinesis.url,
+        folder.path().join("schema.json").display(),
+    );
+    std::fs::write(folder.path().join("settings.toml"), settings).expect("written");
+    // No two windows' rows are alike.
+    let text = TEXT.replace("\"high\" DOUBLE", "\"high\" DOUBLE, \"minute\" TIMESTAMP");
+    let text = text.replace("(\"value\")", "(\"value\"), FLOOR(s.ROWTIME TO MINUTE)");
+    std::fs::write(folder.path().join("app.sql"), text).expect("written");
+    let found = folder.path().join("rows.ndjson");
+    // A file has no ids: rows that were not committed come again. A kill may tear a line.
+    let different = || {
+        let text = std::fs::read_to_string(&found).unwrap_or_default();
+        let mut rows: Vec<Value> = Vec::new();
+        for row in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+        rows
+    };
+    let all = readings(0..100);
+    for (range, n_rows) in [(0..35, 9), (35..52, 15), (52..78, 21), (78..100, 27)] {
+        let eddy = Running::start(folder.path(), "settings.toml", &kinesis);
+        kinesis.put("readings", all[range].to_vec()).await;
+        let start = Instant::now();
+        while different().len() < n_rows {
+            assert!(start.elapsed() < PATIENCE, "{:?}", different());
+            tokio::task::yield_now().await;
+        }
+        // As `kill -9` does it.
+        drop(eddy);
+    }
+    let mut expected = filtered(folder.path(), &all, 27);
+    let mut found = different();
+    for rows in [&mut expected, &mut found] {
+        rows.sort_by_key(Value::to_string);
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_definition_alone_runs_from_its_stream_to_its_stream() {
     let kinesis = Kinesis::start(&["readings", "highs"]).await;
     let folder = folder();
@@ -199,4 +257,95 @@ async fn a_definition_alone_runs_from_its_stream_to_its_stream() {
     eddy.interrupt();
     let highs = kinesis.records("highs").await;
     assert_eq!(counted(&highs), 10, "{highs:?}");
+}
+
+/// A definition that joins its records with reference data in S3, and writes CSV.
+fn joined(bucket: &str, key: &str, format: &str) -> String {
+    let arn = |stream: &str| format!("arn:aws:kinesis:us-east-1:000000000000:stream/{stream}");
+    let text = r#"CREATE STREAM "OUT" ("name" VARCHAR(8), "value" DOUBLE, "place" VARCHAR(16));
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM s."name", s."value", t."place"
+        FROM "SOURCE_SQL_STREAM_001" s LEFT JOIN "PLACES" t ON s."name" = t."name""#;
+    let columns = serde_json::json!([
+        {"Name": "name", "SqlType": "VARCHAR(8)", "Mapping": "$.name"},
+        {"Name": "place", "SqlType": "VARCHAR(16)", "Mapping": "$.place"}]);
+    serde_json::json!({"ApplicationDetail": {
+        "ApplicationName": "app", "ApplicationCode": text,
+        "InputDescriptions": [{"NamePrefix": "SOURCE_SQL_STREAM",
+            "KinesisStreamsInputDescription": {"ResourceARN": arn("readings")},
+            "InputSchema": serde_json::from_str::<Value>(SCHEMA).expect("JSON")}],
+        "OutputDescriptions": [{"Name": "OUT",
+            "KinesisStreamsOutputDescription": {"ResourceARN": arn("highs")},
+            "DestinationSchema": {"RecordFormatType": "CSV"}}],
+        "ReferenceDataSourceDescriptions": [{"TableName": "PLACES",
+            "S3ReferenceDataSourceDescription":
+                {"BucketARN": format!("arn:aws:s3:::{bucket}"), "FileKey": key},
+            "ReferenceSchema": {"RecordColumns": columns,
+                "RecordFormat": {"RecordFormatType": format}}}]}})
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_definition_with_reference_data_in_s3_writes_csv() {
+    let kinesis = Kinesis::start(&["readings", "highs"]).await;
+    let places = "s0,\"attic, left\"\ns1,\"the \"\"cellar\"\"\"\n";
+    let s3 = serve(S3Double::default().with("places", "a/places.csv", places).router()).await;
+    let folder = folder();
+    let definition = joined("places", "a/places.csv", "CSV");
+    std::fs::write(folder.path().join("app.json"), definition).expect("written");
+    kinesis.put("readings", readings(0..4)).await;
+    let s3 = format!("http://{s3}");
+    let endpoints =
+        [("AWS_ENDPOINT_URL_KINESIS", kinesis.url.as_str()), ("AWS_ENDPOINT_URL_S3", &s3)];
+    let eddy = Running::with(folder.path(), "app.json", &endpoints);
+    let start = Instant::now();
+    while kinesis.records("highs").await.len() < 4 {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+    eddy.interrupt();
+    assert_eq!(
+        kinesis.records("highs").await,
+        ["s0,0,\"attic, left\"", "s1,7,\"the \"\"cellar\"\"\"", "s2,3,", "s0,10,\"attic, left\""]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reference_data_that_cannot_be_read_is_named_at_the_start() {
+    let places = r#"{"name":"s0","place":"attic"}{"name":"s1","place":"cellar"}"#;
+    let double = S3Double::default().with("places", "places.json", places).denying("secret");
+    let s3 = format!("http://{}", serve(double.router()).await);
+    let folder = folder();
+    let run = |bucket: &str, key: &str, more: &[&str]| {
+        std::fs::write(folder.path().join("app.json"), joined(bucket, key, "JSON"))
+            .expect("written");
+        let mut eddy = Command::new(env!("CARGO_BIN_EXE_eddy"));
+        eddy.args(["run", "app.json", "--source", "in.ndjson", "--sink", "-", "--rowtime", "at"]);
+        eddy.args(more).current_dir(folder.path()).stdin(Stdio::null());
+        eddy.env("AWS_ENDPOINT_URL_S3", &s3);
+        eddy.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "a");
+        let output = eddy.output().expect("ends");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    std::fs::write(folder.path().join("in.ndjson"), readings(0..3).join("\n")).expect("written");
+    let (good, rows, said) = run("places", "places.json", &[]);
+    assert!(good && rows.contains("attic") && rows.contains("cellar"), "{rows}{said}");
+    for (bucket, key, words) in [
+        ("nowhere", "places.json", ["no bucket", "s3://nowhere/places.json"]),
+        ("places", "other.json", ["no object", "s3://places/other.json"]),
+        ("secret", "places.json", ["s3:GetObject", "s3://secret/places.json"]),
+        ("", "places.json", ["does not say in which bucket", "--reference PLACES=FILE"]),
+    ] {
+        let (good, rows, said) = run(bucket, key, &[]);
+        assert!(!good && rows.is_empty(), "{rows}");
+        assert!(words.iter().all(|word| said.contains(word)) && said.contains("PLACES"), "{said}");
+    }
+    // A file in its place needs no bucket; a check looks at neither.
+    std::fs::write(folder.path().join("own.json"), places.replace("attic", "roof"))
+        .expect("written");
+    let (good, rows, said) = run("nowhere", "places.json", &["--reference", "PLACES=own.json"]);
+    assert!(good && rows.contains("roof"), "{rows}{said}");
+    let app = folder.path().join("app.json");
+    let checked = stdout(&["check", app.to_str().expect("UTF-8")], "");
+    assert!(checked.contains("OUT"), "{checked}");
 }

@@ -1,6 +1,8 @@
 //! The binary as its users run it.
 
 #[cfg(feature = "sql")]
+mod abuse;
+#[cfg(feature = "sql")]
 mod application;
 mod dashboards;
 mod discover;

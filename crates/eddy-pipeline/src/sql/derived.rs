@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use eddy_kinesis::{ConnectionSettings, KinesisSinkSettings, ReadSettings};
+use eddy_record::RowText;
 use eddy_sinks::{FirehoseSettings, OpenSearchSettings};
 use eddy_sql::{DefinedOutput, Definition};
 use eddy_stream::Start;
@@ -95,6 +96,7 @@ impl Settings {
                 seed: args.seed,
                 start_time: args.start_time.clone(),
                 reference: args.reference.clone(),
+                connection: ConnectionSettings::default(),
             }),
             pipeline: PipelineSettings { start, ..PipelineSettings::default() },
             sinks,
@@ -115,6 +117,11 @@ fn parts_of(arn: &str) -> Option<(&str, &str, &str)> {
     let (service, region, _account) = (parts.next()?, parts.next()?, parts.next()?);
     let resource = parts.next()?;
     Some((service, region, resource.split_once('/').map_or(resource, |(_, name)| name)))
+}
+
+/// How to reach what is in the region of an ARN, or in that of the environment if it names none.
+pub fn beside(arn: &str) -> ConnectionSettings {
+    in_region(parts_of(arn).map_or("", |(_, region, _)| region))
 }
 
 fn in_region(region: &str) -> ConnectionSettings {
@@ -216,12 +223,16 @@ fn defined_sink(output: &DefinedOutput, path: &Path) -> Result<RoutedSink, Setti
              streams = [\"{stream}\"]\nand run that, or give --sink"
         )
     };
-    if !format.eq_ignore_ascii_case("JSON") {
+    let text = if format.eq_ignore_ascii_case("JSON") {
+        RowText::Json
+    } else if format.eq_ignore_ascii_case("CSV") {
+        RowText::Csv
+    } else {
         return Err(invalid(format!(
-            "{name}: the output {stream} is {format}, and rows go out as JSON; {}",
+            "{name}: the output {stream} is {format}, and rows go out as JSON or CSV; {}",
             instead("type = \"firehose\"\ndelivery_stream = \"..\"")
         )));
-    }
+    };
     match parts_of(arn) {
         Some(("lambda", ..)) => Err(invalid(format!(
             "{name}: the output {stream} is the function {arn}, which a pipeline does not call: let \
@@ -229,12 +240,17 @@ fn defined_sink(output: &DefinedOutput, path: &Path) -> Result<RoutedSink, Setti
             instead("type = \"kinesis\"\nstream = \"..\"")
         ))),
         Some(_) | None => {
-            let sink = of_arn(arn).ok_or_else(|| {
+            let mut sink = of_arn(arn).ok_or_else(|| {
                 invalid(format!(
                     "{name}: it does not say where the output {stream} goes ({arn:?}); {}",
                     instead("type = \"firehose\"\ndelivery_stream = \"..\"")
                 ))
             })?;
+            match &mut sink {
+                SinkSettings::Kinesis(sink) => sink.format = text,
+                SinkSettings::Firehose(sink) => sink.format = text,
+                _ => {}
+            }
             Ok(RoutedSink { streams: vec![stream.clone()], sink })
         }
     }
@@ -281,6 +297,10 @@ mod tests {
         assert_eq!(streams[..], ["OUT"]);
         assert_eq!(sink.delivery_stream, "scored");
         assert_eq!(sink.connection.region.as_deref(), Some("eu-central-1"));
+        assert_eq!(sink.format, RowText::Json);
+        let csv = of(STREAM, FIREHOSE, "CSV").expect("enough");
+        let SinkSettings::Firehose(sink) = &csv.sinks[0].sink else { panic!("{:?}", csv.sinks) };
+        assert_eq!(sink.format, RowText::Csv);
         let back = of(STREAM, &STREAM.replace("readings", "scores"), "JSON").expect("enough");
         assert!(matches!(&back.sinks[0].sink, SinkSettings::Kinesis(_)), "{:?}", back.sinks);
     }
@@ -290,7 +310,7 @@ mod tests {
         let lambda = "arn:aws:lambda:eu-west-1:123456789012:function:alert";
         for (input, output, format, words) in [
             (STREAM, lambda, "JSON", ["function:alert", "type = \"kinesis\""]),
-            (STREAM, FIREHOSE, "CSV", ["OUT is CSV", "[application]"]),
+            (STREAM, FIREHOSE, "XML", ["OUT is XML", "[application]"]),
             (FIREHOSE, FIREHOSE, "JSON", ["only Firehose itself reads", "--source kinesis:"]),
             ("", FIREHOSE, "JSON", ["which stream it reads", "--source kinesis:"]),
             (STREAM, "", "JSON", ["where the output OUT goes", "streams = [\"OUT\"]"]),

@@ -2,6 +2,7 @@
 
 mod derived;
 mod parts;
+mod reference;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,8 +25,9 @@ use crate::scoring::{decode, letter_of};
 use crate::settings::OnUnreadableModel;
 use crate::worker::nanoseconds;
 
-pub use derived::{ApplicationArgs, is_service};
+pub use derived::{ApplicationArgs, beside, is_service};
 pub use parts::{ApplicationParts, ERROR_STREAM};
+pub use reference::fetch_reference;
 
 /// Records pushed together: enough for work on columns to pay, a few milliseconds of a forest.
 const RECORDS_A_TURN: usize = 1024;

@@ -5,12 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use eddy_aws::ConnectionSettings;
 use eddy_record::{
     DeadLetter, PartitionId, Position, Schema, Stage, StreamIdentity, parse_timestamp_ms,
 };
-use eddy_sql::{Application, Definition, ErrorRow, Options, ReferenceTable, Rowtime, Watched};
+use eddy_sql::{
+    Application, DefinedReference, Definition, ErrorRow, Options, ReferenceTable, Rowtime, Watched,
+};
 use eddy_stream::StreamError;
 
+use super::derived::beside;
+use super::reference::fetch_reference;
 use crate::merging::MERGED;
 use crate::settings::{ApplicationSettings, Settings, SettingsError, read};
 
@@ -30,6 +35,9 @@ pub struct ApplicationParts {
     wants_errors: bool,
     // Shared by the engines that are made of these parts and whoever looks at them.
     watched: Option<Arc<Watched>>,
+    // Tables that have no rows yet: they are in S3.
+    in_buckets: Vec<DefinedReference>,
+    buckets: ConnectionSettings,
 }
 
 fn invalid(reason: String) -> SettingsError {
@@ -37,7 +45,23 @@ fn invalid(reason: String) -> SettingsError {
 }
 
 impl ApplicationParts {
-    /// Reads the files that the settings name, and plans the application once.
+    /// As [`ApplicationParts::load`], and fetches the reference data that is in S3.
+    ///
+    /// # Errors
+    /// As there, or the data cannot be read.
+    pub async fn open(settings: &Settings, now_ms: i64) -> Result<Self, StreamError> {
+        let mut parts = Self::load(settings, now_ms).map_err(|error| {
+            StreamError::fatal("the SQL application cannot be run").with_source(error)
+        })?;
+        for reference in std::mem::take(&mut parts.in_buckets) {
+            let table = fetch_reference(&reference, &parts.buckets).await?;
+            parts.options.tables.push(table);
+        }
+        Ok(parts)
+    }
+
+    /// Reads the files that the settings name, and plans the application once. What is in S3 is left
+    /// there.
     ///
     /// # Errors
     /// A file cannot be read, something in the text is wrong or not supported, or the parts do not
@@ -81,17 +105,13 @@ impl ApplicationParts {
             options.tables.push(reference(table, file, known)?);
         }
         let mut text = text;
+        let mut in_buckets = Vec::new();
+        let mut buckets = application.connection.clone();
         if let Some(definition) = definition {
-            for wanted in &definition.references {
-                if !application.reference.contains_key(&wanted.table) {
-                    return Err(wrong(format!(
-                        "reference data {table} is {} in {}; fetch it and name the file: \
-                         [application.reference] {table} = \"FILE\"",
-                        wanted.key,
-                        wanted.bucket_arn,
-                        table = wanted.table,
-                    )));
-                }
+            let has_file = |it: &DefinedReference| application.reference.contains_key(&it.table);
+            in_buckets.extend(definition.references.into_iter().filter(|it| !has_file(it)));
+            if buckets.region.is_none() {
+                buckets.region = beside(&definition.input_arn).region;
             }
             text = definition.code;
             options.source = definition.source;
@@ -110,7 +130,17 @@ impl ApplicationParts {
             .sinks
             .iter()
             .any(|sink| sink.streams.iter().any(|it| it.eq_ignore_ascii_case(ERROR_STREAM)));
-        let parts = Self { name, text, options, rowtime, decoded, wants_errors, watched: None };
+        let parts = Self {
+            name,
+            text,
+            options,
+            rowtime,
+            decoded,
+            wants_errors,
+            watched: None,
+            in_buckets,
+            buckets,
+        };
         let planned = parts.application()?;
         let streams: Vec<String> =
             parts.schemas(&planned).keys().map(|stream| stream.to_string()).collect();
@@ -158,7 +188,10 @@ impl ApplicationParts {
     /// # Errors
     /// Something in the text is wrong or not supported.
     pub fn application(&self) -> Result<Application, SettingsError> {
-        Application::new(&self.text, self.options.clone())
+        let mut options = self.options.clone();
+        let unfetched = self.in_buckets.iter();
+        options.tables.extend(unfetched.map(|it| ReferenceTable::new(&it.table, &it.schema, &[])));
+        Application::new(&self.text, options)
             .map_err(|error| invalid(format!("{}: {error}", self.name)))
     }
 

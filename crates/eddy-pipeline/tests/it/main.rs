@@ -9,6 +9,7 @@ mod documents;
 #[cfg(feature = "sql")]
 mod event_time;
 mod fleet;
+mod merged;
 mod queues;
 mod simulation;
 #[cfg(feature = "sql")]

@@ -593,7 +593,7 @@ pub(crate) fn same<K: Ord + Debug, V: PartialEq + Debug>(
     }
 }
 
-fn id(record: &Stored) -> String {
+pub(crate) fn id(record: &Stored) -> String {
     format!("{STREAM}:{START_MS}:{}:{}:0:0", record.shard, record.sequence)
 }
 

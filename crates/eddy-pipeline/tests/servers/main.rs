@@ -153,3 +153,37 @@ async fn each_row_is_archived_once_with_state_on_s3_whatever_fails() {
     rows.sort();
     assert_eq!(archived, rows);
 }
+
+/// Reference data as a definition names it.
+#[cfg(feature = "sql")]
+#[tokio::test]
+async fn reference_data_is_fetched_and_what_is_missing_is_named() {
+    use eddy_pipeline::fetch_reference;
+    use eddy_record::{RecordFormat, Schema};
+    use eddy_sql::DefinedReference;
+
+    let folder = fresh("reference");
+    let store = bucket("eddy-tests", &connection()).await.expect("opens");
+    let object = Path::from(format!("{folder}/places.csv"));
+    store.put(&object, "a,attic\n\"b, c\",cellar\n".into()).await.expect("written");
+    let mut schema = Schema::walkthrough();
+    schema.format =
+        RecordFormat::Csv { row_delimiter: "\n".to_owned(), column_delimiter: ",".to_owned() };
+    schema.columns[1].sql_type = schema.columns[0].sql_type;
+    let of = |bucket: &str, key: String| DefinedReference {
+        table: "PLACES".to_owned(),
+        schema: schema.clone(),
+        bucket_arn: format!("arn:aws:s3:::{bucket}"),
+        key,
+    };
+    let found = of("eddy-tests", object.to_string());
+    let table = fetch_reference(&found, &connection()).await.expect("it is there");
+    assert_eq!(table.n_rows(), 2);
+    for (bucket, key, words) in [
+        ("eddy-tests", format!("{folder}/other.csv"), "there is no object"),
+        ("eddy-nowhere", "places.csv".to_owned(), "there is no bucket"),
+    ] {
+        let error = fetch_reference(&of(bucket, key), &connection()).await.expect_err("missing");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 pub use settings::FirehoseSettings;
 
-/// Puts rows into a delivery stream, one line of JSON a record.
+/// Puts rows into a delivery stream, a line of JSON or CSV a record.
 ///
 /// Requests follow one another, and failed entries are put again before later rows, so rows of one
 /// partition arrive in order. Firehose has no ids: what was delivered and not yet committed when
@@ -187,7 +187,8 @@ impl Sink for FirehoseSink {
     }
 
     async fn write(&self, rows: &[ScoredRecord]) -> Result<Vec<Rejected>, StreamError> {
-        let (batches, rejected) = request::batches(rows.iter().map(request::line));
+        let (batches, rejected) =
+            request::batches(rows.iter().map(|row| request::line(row, self.settings.format)));
         for mut batch in batches {
             self.settle(&mut batch, &mut 0).await?;
         }

@@ -1,7 +1,7 @@
 //! Rows as the records of PutRecordBatch requests.
 
 use bytes::Bytes;
-use eddy_record::ScoredRecord;
+use eddy_record::{RowText, ScoredRecord};
 use eddy_stream::Rejected;
 
 use crate::limits::{
@@ -15,10 +15,10 @@ pub(super) struct Entry {
     pub(super) line: Bytes,
 }
 
-/// A row as a line of JSON with its end: Firehose puts nothing between records.
-pub(super) fn line(row: &ScoredRecord) -> Bytes {
+/// A row as a line with its end: Firehose puts nothing between records.
+pub(super) fn line(row: &ScoredRecord, text: RowText) -> Bytes {
     let mut line = Vec::new();
-    row.write_json(&mut line);
+    row.write_as(text, &mut line);
     line.push(b'\n');
     line.into()
 }

@@ -1,6 +1,7 @@
 //! What a Firehose sink is told.
 
 use eddy_aws::ConnectionSettings;
+use eddy_record::RowText;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{ANSWER_WITHIN_MS, GIVE_UP_AFTER_MS};
@@ -11,6 +12,10 @@ use crate::limits::{ANSWER_WITHIN_MS, GIVE_UP_AFTER_MS};
 pub struct FirehoseSettings {
     /// The delivery stream's name; it must exist, with direct PUT as its source.
     pub delivery_stream: String,
+    /// How a row is written: `json` (the default) or `csv`, which is the columns' values without a
+    /// header. Either way a record is a line with its end.
+    #[serde(default)]
+    pub format: RowText,
     /// How to reach Firehose.
     #[serde(default)]
     pub connection: ConnectionSettings,
@@ -37,6 +42,7 @@ impl FirehoseSettings {
     pub fn new(delivery_stream: &str) -> Self {
         Self {
             delivery_stream: delivery_stream.to_owned(),
+            format: RowText::default(),
             connection: ConnectionSettings::default(),
             give_up_after_ms: GIVE_UP_AFTER_MS,
             answer_within_ms: ANSWER_WITHIN_MS,

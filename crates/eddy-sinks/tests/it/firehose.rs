@@ -2,6 +2,7 @@
 
 use eddy_aws::ConnectionSettings;
 use eddy_harness::{Fault, FirehoseDouble, serve};
+use eddy_record::{RowText, Value};
 use eddy_sinks::{FirehoseSettings, FirehoseSink};
 use eddy_stream::{ErrorKind, Sink as _};
 
@@ -29,6 +30,30 @@ async fn rows_arrive_once_and_in_order_as_lines_within_the_service_s_limits() {
     let lines: Vec<String> = rows.iter().map(|row| format!("{}\n", json(row))).collect();
     assert_eq!(double.records(), lines);
     assert_eq!(double.request_sizes(), [500, 500, 200]);
+}
+
+#[tokio::test]
+async fn rows_as_csv_are_lines_with_quotes_where_a_field_needs_them() {
+    let double = FirehoseDouble::new(NAME);
+    let address = serve(double.router()).await;
+    let settings = FirehoseSettings {
+        connection: ConnectionSettings::local(&format!("http://{address}")),
+        format: RowText::Csv,
+        ..FirehoseSettings::new(NAME)
+    };
+    let mut rows = rows(2);
+    rows[0].values[0] = Value::Text("a \"b\", c\nd".into());
+    rows[0].values[1] = Value::Null;
+    let sink = FirehoseSink::open(&settings).await;
+    assert_eq!(sink.write(&rows).await.expect("delivered"), []);
+    let mut expected = Vec::new();
+    rows[1].write_csv_row(&mut expected);
+    expected.push(b'\n');
+    let found = double.records();
+    let first = String::from_utf8(found[0].to_vec()).expect("UTF-8");
+    assert!(first.starts_with("\"a \"\"b\"\", c\nd\",,"), "{first:?}");
+    assert!(first.ends_with('\n') && !first.contains('{'), "{first:?}");
+    assert_eq!(found[1], expected);
 }
 
 #[tokio::test]

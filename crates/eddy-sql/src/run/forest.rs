@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, Float64Builder, StringBuilder};
 use arrow::datatypes::SchemaRef;
+use arrow::row::Rows;
 use eddy_detect::Grader;
 use rcf::{Attribution, Forest, ForestSettings};
 
@@ -95,6 +96,10 @@ impl Models {
     /// used for the longest is forgotten for it.
     fn of(&mut self, key: &[u8], settings: &ForestSettings, errors: &mut Errors<'_>) -> &mut Model {
         if let Some(model) = self.by_key.get(key) {
+            if model.used == self.n_uses {
+                // It is the latest in the order already.
+                return self.by_key.get_mut(key).expect("it was found above");
+            }
             self.order.remove(&model.used);
         } else if self.by_key.len() >= self.most
             && let Some((_, oldest)) = self.order.pop_first()
@@ -129,52 +134,60 @@ impl Operator for Forests {
         let mut texts = StringBuilder::new();
         let (mut grades, mut thresholds) = (Float64Builder::new(), Float64Builder::new());
         let mut point = vec![0_f32; numbers.len()];
-        for row in 0..n_rows {
-            let key = key_of(keys.as_ref(), row);
+        let mut begin = 0;
+        while begin < n_rows {
+            let key = key_of(keys.as_ref(), begin);
+            // Looked for once for all rows of a key that follow one another.
+            let differs = |rows: &Rows| (begin..n_rows).find(|row| rows.row(*row).data() != key);
+            let end = keys.as_ref().and_then(differs).unwrap_or(n_rows);
             let model = self.models.of(key, &self.settings, errors);
-            let is_whole = numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
-            if is_whole && model.shifts.is_empty() {
-                let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
-                model.shifts = numbers.iter().map(|it| shift(it.value(row))).collect();
-                if model.shifts.iter().any(|shift| *shift != 0.0) {
-                    errors.counters.shifted_columns += 1;
+            for row in begin..end {
+                let is_whole =
+                    numbers.iter().all(|it| it.is_valid(row) && it.value(row).is_finite());
+                if is_whole && model.shifts.is_empty() {
+                    let shift = |x: f64| if x.abs() > EXACT { x } else { 0.0 };
+                    model.shifts = numbers.iter().map(|it| shift(it.value(row))).collect();
+                    if model.shifts.iter().any(|shift| *shift != 0.0) {
+                        errors.counters.shifted_columns += 1;
+                    }
                 }
-            }
-            if is_whole {
-                for ((x, it), shift) in point.iter_mut().zip(&numbers).zip(&model.shifts) {
-                    #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
-                    let coordinate = (it.value(row) - shift) as f32;
-                    *x = coordinate;
+                if is_whole {
+                    for ((x, it), shift) in point.iter_mut().zip(&numbers).zip(&model.shifts) {
+                        #[expect(clippy::cast_possible_truncation, reason = "points are f32")]
+                        let coordinate = (it.value(row) - shift) as f32;
+                        *x = coordinate;
+                    }
                 }
-            }
-            if !is_whole || point.iter().any(|x| !x.is_finite()) {
-                scores.append_null();
-                if self.explains != Explains::Nothing {
-                    texts.append_null();
+                if !is_whole || point.iter().any(|x| !x.is_finite()) {
+                    scores.append_null();
+                    if self.explains != Explains::Nothing {
+                        texts.append_null();
+                    }
+                    if self.grades {
+                        grades.append_null();
+                        thresholds.append_null();
+                    }
+                    errors.counters.unscored += 1;
+                    continue;
                 }
+                let checked = "the point is finite and has the forest's dimensions";
+                let score = if self.explains == Explains::Nothing {
+                    model.forest.score_and_update(&point).expect(checked)
+                } else {
+                    let score = model.forest.score(&point).expect(checked);
+                    let attribution = model.forest.attribution(&point).expect(checked);
+                    model.forest.update(&point).expect(checked);
+                    texts.append_value(explanation(&self.point, &attribution, self.explains));
+                    score
+                };
+                scores.append_value(score);
                 if self.grades {
-                    grades.append_null();
-                    thresholds.append_null();
+                    let found = model.grader.grade(score, self.settings.shingle_size);
+                    grades.append_value(found.grade);
+                    thresholds.append_value(found.threshold);
                 }
-                errors.counters.unscored += 1;
-                continue;
             }
-            let checked = "the point is finite and has the forest's dimensions";
-            let score = if self.explains == Explains::Nothing {
-                model.forest.score_and_update(&point).expect(checked)
-            } else {
-                let score = model.forest.score(&point).expect(checked);
-                let attribution = model.forest.attribution(&point).expect(checked);
-                model.forest.update(&point).expect(checked);
-                texts.append_value(explanation(&self.point, &attribution, self.explains));
-                score
-            };
-            scores.append_value(score);
-            if self.grades {
-                let found = model.grader.grade(score, self.settings.shingle_size);
-                grades.append_value(found.grade);
-                thresholds.append_value(found.threshold);
-            }
+            begin = end;
         }
         chunk.columns.push(Arc::new(scores.finish()));
         if self.explains != Explains::Nothing {

@@ -12,6 +12,7 @@ mod join;
 mod operator;
 mod output;
 mod over;
+mod ranks;
 mod sort;
 mod state;
 mod window;

@@ -1,5 +1,6 @@
 //! Rows that leave, as values and as NDJSON.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,7 +11,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, Time32MillisecondType, TimestampMillisecondType,
 };
-use eddy_record::{Value, format_timestamp_ms, write_f64};
+use eddy_record::{TimestampWriter, Value, format_timestamp_ms, write_f64};
 use rust_decimal::Decimal;
 
 use super::Chunk;
@@ -121,7 +122,7 @@ pub(crate) fn columns_text(columns: &[ArrayRef], row: usize) -> String {
         if column_idx > 0 {
             text.push(b',');
         }
-        Column::of(column).write(row, &mut text);
+        Column::of(column).write(row, &mut TimestampWriter::default(), &mut text);
     }
     text.push(b']');
     String::from_utf8_lossy(&text).into_owned()
@@ -134,6 +135,7 @@ pub(crate) struct Writer<'a> {
     columns: Vec<(Vec<u8>, Column<'a>)>,
     head: Vec<u8>,
     rowtimes: &'a TimestampMillisecondArray,
+    times: TimestampWriter,
 }
 
 impl<'a> Writer<'a> {
@@ -148,18 +150,24 @@ impl<'a> Writer<'a> {
         let mut head = Vec::from(*b"{\"stream\":");
         write_text(&rows.stream, &mut head);
         head.extend_from_slice(b",\"rowtime\":\"");
-        Self { rows, columns: columns.collect(), head, rowtimes: rows.chunk.rowtimes() }
+        Self {
+            rows,
+            columns: columns.collect(),
+            head,
+            rowtimes: rows.chunk.rowtimes(),
+            times: TimestampWriter::default(),
+        }
     }
 
     /// `{"stream":"S","rowtime":"2026-11-23T12:00:00.040Z","row":{"a":1}}` and a line feed.
-    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
+    pub(crate) fn write(&mut self, row: usize, out: &mut Vec<u8>) {
         debug_assert!(row < self.rows.n_rows());
         out.extend_from_slice(&self.head);
-        out.extend_from_slice(format_timestamp_ms(self.rowtimes.value(row)).as_bytes());
+        self.times.write(self.rowtimes.value(row), out);
         out.extend_from_slice(b"\",\"row\":{");
         for (key, column) in &self.columns {
             out.extend_from_slice(key);
-            column.write(row, out);
+            column.write(row, &mut self.times, out);
         }
         out.extend_from_slice(b"}}\n");
     }
@@ -208,7 +216,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
+    fn write(&self, row: usize, times: &mut TimestampWriter, out: &mut Vec<u8>) {
         if self.is_null(row) {
             out.extend_from_slice(b"null");
             return;
@@ -219,7 +227,7 @@ impl<'a> Column<'a> {
             }
             Self::Integer(array) => {
                 let number = array.as_primitive::<Int64Type>().value(row);
-                out.extend_from_slice(number.to_string().as_bytes());
+                write!(out, "{number}").expect("a Vec takes everything");
             }
             Self::Real(array) => {
                 let text = serde_json::to_vec(&array.value(row)).expect("a number is JSON");
@@ -230,7 +238,7 @@ impl<'a> Column<'a> {
             Self::Text(array) => write_text(array.value(row), out),
             Self::Timestamp(array) => {
                 out.push(b'"');
-                out.extend_from_slice(format_timestamp_ms(array.value(row)).as_bytes());
+                times.write(array.value(row), out);
                 out.push(b'"');
             }
             Self::Other(array) => write_text(&time_text(array, row), out),

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
-use arrow::compute::{SortColumn, SortOptions, concat, lexsort_to_indices};
+use arrow::compute::{SortOptions, concat};
 use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
 
 use super::chunk::array_bytes;
 use super::errors::Errors;
 use super::evaluate::Expressions;
+use super::ranks::sort_rows;
 use super::state::{Reader, Writer};
 use super::{Chunk, Operator};
 use crate::error::RunError;
@@ -121,16 +122,18 @@ impl Operator for Sort {
             .collect::<Result<_, _>>()?;
         let times = keys[0].as_primitive::<TimestampMillisecondType>();
         let mut ticks = Vec::with_capacity(all.n_rows());
-        let mut stays = Vec::new();
-        for (row, key) in times.iter().enumerate() {
+        let (mut leaving, mut stays) = (Vec::with_capacity(all.n_rows()), Vec::new());
+        // Rows of one step leave together.
+        let mut known = None;
+        for (row, key) in (0_u32..).zip(times) {
             let leaves = key.map_or(i64::MIN, |time| self.leaves(time));
-            match all.tick_of(leaves) {
-                Some(tick) => ticks.push(Some(tick.max(all.ticks[row]))),
-                None => {
-                    ticks.push(None);
-                    stays.push(u32::try_from(row).expect("rows held are bounded"));
-                }
-            }
+            let tick = match known {
+                Some((of, tick)) if of == leaves => tick,
+                _ => known.insert((leaves, all.tick_of(leaves))).1,
+            };
+            let came = all.ticks[row as usize];
+            ticks.push(tick.map_or(u32::MAX, |tick| tick.max(came)));
+            if tick.is_some() { leaving.push(row) } else { stays.push(row) }
         }
         if !stays.is_empty() {
             let rows = UInt32Array::from(stays.clone());
@@ -139,20 +142,10 @@ impl Operator for Sort {
             let keys = keys.collect::<Result<_, _>>()?;
             self.hold(kept, keys);
         }
-        let mut columns = vec![
-            SortColumn { values: Arc::new(UInt32Array::from(ticks.clone())), options: None },
-            SortColumn { values: Arc::clone(&keys[0]), options: None },
-        ];
-        for (values, options) in keys[1..].iter().zip(&self.options) {
-            columns.push(SortColumn { values: Arc::clone(values), options: Some(*options) });
-        }
-        // What is equal stays in the order in which it came.
-        let order = UInt32Array::from_iter_values(0..u32::try_from(all.n_rows()).expect("bounded"));
-        columns.push(SortColumn { values: Arc::new(order), options: None });
-        let sorted = lexsort_to_indices(&columns, None)?;
-        let leaving: Vec<u32> =
-            sorted.values().iter().copied().filter(|row| ticks[*row as usize].is_some()).collect();
-        let leaving_ticks = leaving.iter().filter_map(|row| ticks[*row as usize]).collect();
+        let time = |row: usize| times.is_valid(row).then(|| times.value(row));
+        let leaves = |row: u32| (ticks[row as usize], time(row as usize));
+        sort_rows(&mut leaving, leaves, &keys[1..], &self.options)?;
+        let leaving_ticks = leaving.iter().map(|row| ticks[*row as usize]).collect();
         Ok(Chunk { watermarks, ..all.take(&leaving, leaving_ticks)? })
     }
 

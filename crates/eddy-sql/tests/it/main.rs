@@ -2,6 +2,7 @@
 
 mod batches;
 mod cases;
+mod clock;
 mod counters;
 mod depth;
 mod forests;
