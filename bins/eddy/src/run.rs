@@ -50,7 +50,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
 
 fn run_pipeline(settings: &Settings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(async {
+    let done: Result<()> = runtime.block_on(async {
         let stop = on_signals()?;
         let built = build(settings).await?;
         let status = Arc::new(Status::of(&built.pipeline));
