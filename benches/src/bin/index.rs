@@ -4,7 +4,7 @@
 //! and searchable when a write returns; SQLite gets the same rows in transactions as large, with
 //! `synchronous = FULL` on a write-ahead log, its id as the primary key and indices for the queries
 //! below. Times are CPU time, of all threads of the process for writing and of the asking thread for
-//! queries (the median of nine), so that other work on the machine hardly shows.
+//! queries (the median of nine, to a scheduler's tick), so that other work on the machine hardly shows.
 //!
 //! `cargo run --release -p eddy-benches --bin index`
 
