@@ -1,10 +1,11 @@
 //! The embedded index beside SQLite: scored rows in, the page's queries out, one JSON line each.
 //!
-//! Rows go in as the pipeline hands them over, through the sink, 20 000 at a time, as many as its queue holds, and are durable
-//! and searchable when a write returns; SQLite gets the same rows in transactions as large, with
-//! `synchronous = FULL` on a write-ahead log, its id as the primary key and indices for the queries
-//! below. Times are CPU time, of all threads of the process for writing and of the asking thread for
-//! queries (the median of nine), so that other work on the machine hardly shows.
+//! Rows go in as the pipeline hands them over, through the sink, 20 000 at a time, as many as its
+//! queue holds, and are durable and searchable when a write returns; SQLite gets the same rows in
+//! transactions as large, with `synchronous = FULL` on a write-ahead log, its id as the primary key
+//! and covering indices for the queries below. Times are CPU time, of all threads of the process for
+//! writing and of the asking thread for queries (the median of nine, to a scheduler's tick), so that
+//! other work on the machine hardly shows.
 //!
 //! `cargo run --release -p eddy-benches --bin index`
 
