@@ -172,11 +172,11 @@ function options(id, scale, draw) {
   };
 }
 
-/** What is under the pointer, in words. */
+/** What is under the pointer, in words. Points may be others already than those that are drawn. */
 function under(chart) {
   const { idx, left } = chart.cursor;
   if (chart !== charts.readings) return;
-  if (idx === null || idx === undefined || left < 0 || !points.t.length) {
+  if (idx === null || idx === undefined || left < 0 || idx >= points.t.length) {
     $("under").textContent = "";
     return;
   }
