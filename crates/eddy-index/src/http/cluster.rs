@@ -226,7 +226,14 @@ impl Call<'_> {
 
     pub(super) async fn delete_index(&self, name: &str) -> Result<Answer, IndexError> {
         self.only(&[])?;
-        if name.contains('*') || name == "_all" || name == self.index.alias() {
+        // Part by part, as names are resolved: an empty one stands for all indices.
+        let is_exact = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('_')
+                && !part.contains('*')
+                && part != self.index.alias()
+        };
+        if !name.split(',').map(str::trim).all(is_exact) {
             return Err(IndexError::illegal("deleting needs the exact names of indices"));
         }
         let names = self.resolve(name)?;

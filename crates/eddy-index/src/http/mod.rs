@@ -108,10 +108,12 @@ async fn route(index: &Arc<Index>, request: Request) -> Result<Answer, IndexErro
     let body = decompressed(index, &parts.headers, body, &mut room)?;
     let call = Call { index, method: parts.method, path: &path, params, body };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // Before the work: a request that is refused has changed nothing.
+    let filter = call.param("filter_path").map(FilterPath::parse).transpose()?;
     let answer = call.dispatch(&segments).await?;
-    Ok(match (call.param("filter_path"), answer) {
-        (Some(paths), Answer::Json(status, value)) => {
-            Answer::Json(status, FilterPath::parse(paths).apply(value))
+    Ok(match (filter, answer) {
+        (Some(filter), Answer::Json(status, value)) => {
+            Answer::Json(status, index.blocking(move |_| Ok(filter.apply(value))).await?)
         }
         (_, answer) => answer,
     })
