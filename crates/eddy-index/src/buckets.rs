@@ -62,13 +62,14 @@ pub(crate) fn date_histogram(body: &Value, now_ms: i64) -> Parsed {
     for key in ["extended_bounds", "hard_bounds"] {
         let Some(value) = body.get(key) else { continue };
         let value = known(value, key, &["min", "max"])?;
-        let bound = |end: &str, rounding| {
+        let bound = |end: &str| {
             value
                 .get(end)
-                .and_then(|value| dates::from_query(value, now_ms, rounding))
+                .and_then(|value| dates::from_query(value, now_ms, Rounding::Down))
                 .ok_or_else(|| IndexError::parsing(format!("[{key}] needs the date [{end}]")))
         };
-        let (min, max) = (bound("min", Rounding::Down)?, bound("max", Rounding::Up)?);
+        // As in Elasticsearch, the last one is a moment too: `2026-05-01` is its first millisecond.
+        let (min, max) = (bound("min")?, bound("max")?);
         if min > max {
             return Err(IndexError::illegal(format!("[{key}] end before they start")));
         }

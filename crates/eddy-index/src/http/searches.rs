@@ -109,12 +109,18 @@ impl Call<'_> {
         self.only(&allowed)?;
         check_search_type(self.param("search_type"))?;
         let start = std::time::Instant::now();
-        let mut lines = self.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let text = self.body.strip_suffix(b"\n").unwrap_or(&self.body);
+        let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let mut responses = Vec::new();
         while let Some(header) = lines.next() {
-            let body = lines
-                .next()
-                .ok_or_else(|| IndexError::parsing("a search of [_msearch] has no body"))?;
+            let Some(body) = lines.next() else {
+                if header.is_empty() {
+                    break;
+                }
+                return Err(IndexError::parsing("a search of [_msearch] has no body"));
+            };
+            // An empty header says nothing of its own.
+            let header: &[u8] = if header.is_empty() { b"{}" } else { header };
             if responses.len() == MAX_SEARCHES {
                 return Err(IndexError::illegal(format!(
                     "[_msearch] has more than {MAX_SEARCHES} searches"

@@ -167,3 +167,13 @@ async fn what_cannot_be_counted_is_refused() {
     let search = json!({"aggs": {"a>b": {"max": {"field": "x"}}}}).to_string();
     assert_eq!(endpoint.call("POST", "/anomalies/_search", &search).await.0, 400);
 }
+
+#[tokio::test]
+async fn a_day_as_the_upper_bound_is_its_first_moment() {
+    let endpoint = Endpoint::new();
+    endpoint.fill(&[reading("2026-04-30T22:10:00Z", "a", 1.0, 0.5)]).await;
+    let hours = json!({"date_histogram": {"field": "created", "fixed_interval": "1h",
+        "extended_bounds": {"min": "2026-04-30T22:00", "max": "2026-05-01"}}});
+    let counts: Vec<u64> = keys(&agg(&endpoint, hours).await).iter().map(|key| key.1).collect();
+    assert_eq!(counts, [1, 0, 0]);
+}
