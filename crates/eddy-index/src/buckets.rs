@@ -68,7 +68,6 @@ pub(crate) fn date_histogram(body: &Value, now_ms: i64) -> Parsed {
                 .and_then(|value| dates::from_query(value, now_ms, Rounding::Down))
                 .ok_or_else(|| IndexError::parsing(format!("[{key}] needs the date [{end}]")))
         };
-        // As in Elasticsearch, the last one is a moment too: `2026-05-01` is its first millisecond.
         let (min, max) = (bound("min")?, bound("max")?);
         if min > max {
             return Err(IndexError::illegal(format!("[{key}] end before they start")));

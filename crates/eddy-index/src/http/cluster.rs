@@ -58,21 +58,20 @@ impl Call<'_> {
         Ok(Answer::ok(json!({"_shards": shards(n_shards)})))
     }
 
-    pub(super) fn cat(&self, pattern: &str) -> Result<Answer, IndexError> {
+    pub(super) async fn cat(&self, pattern: &str) -> Result<Answer, IndexError> {
         self.only(&["format", "v", "h", "s", "bytes"])?;
         for key in ["h", "s", "bytes"] {
             if self.param(key).is_some() {
                 return Err(IndexError::unsupported(format!("the parameter [{key}] of [_cat]")));
             }
         }
-        let rows: Vec<(Arc<str>, u64, u64)> = self
-            .resolve(pattern)?
-            .iter()
-            .map(|shard| {
-                let searcher = shard.reader.searcher();
-                Ok((Arc::clone(&shard.name), searcher.num_docs(), shard.n_bytes()?))
-            })
-            .collect::<Result<_, IndexError>>()?;
+        let found = self.resolve(pattern)?;
+        let row = |shard: &Arc<Shard>| {
+            let n_documents = shard.reader.searcher().num_docs();
+            Ok((Arc::clone(&shard.name), n_documents, shard.n_bytes()?))
+        };
+        let rows: Vec<(Arc<str>, u64, u64)> =
+            self.index.blocking(move |_| found.iter().map(row).collect()).await?;
         if self.param("format") == Some("json") {
             let rows = rows.iter().map(|(name, count, n_bytes)| {
                 json!({"health": "green", "status": "open", "index": **name, "pri": "1", "rep": "0",

@@ -18,8 +18,8 @@ impl Call<'_> {
     pub(super) async fn bulk(&self, index: Option<&str>) -> Result<Answer, IndexError> {
         self.only(&["_source", "require_alias"])?;
         let require_alias = self.flag("require_alias")?.unwrap_or(false);
-        let defaults = bulk::Defaults { index, require_alias };
-        Ok(Answer::ok(bulk::run(self.index, &defaults, &self.body).await?))
+        let defaults = bulk::Defaults { index: index.map(str::to_owned), require_alias };
+        Ok(Answer::ok(bulk::run(self.index, defaults, self.body.clone()).await?))
     }
 
     async fn find(&self, name: &str, id: &str) -> Result<Found, IndexError> {

@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use super::{Answer, Call, error_json, shards};
 use crate::limits::MAX_SEARCHES;
 use crate::query::known;
-use crate::{IndexError, search};
+use crate::{Index, IndexError, search, typed_keys};
 
 /// Parameters that say how a cluster goes about a search.
-const HARMLESS: [&str; 5] = [
+const HARMLESS: [&str; 6] = [
+    // Read where it says something.
+    "typed_keys",
     "batched_reduce_size",
     "ccs_minimize_roundtrips",
     "max_concurrent_shard_requests",
@@ -53,11 +55,18 @@ impl Call<'_> {
         }
         let (found, body) = (self.resolve(pattern)?, Value::Object(body));
         let keep_alive = self.param("scroll").map(str::to_owned);
+        let has_typed_keys = self.flag("typed_keys")? == Some(true);
         let answer = self
             .index
-            .blocking(move |index| match keep_alive {
-                Some(keep_alive) => index.scrolls().open(&found, &body, &keep_alive),
-                None => search::search(&found, &body),
+            .blocking(move |index| {
+                let mut answer = match keep_alive {
+                    Some(keep_alive) => index.scrolls().open(&found, &body, &keep_alive)?,
+                    None => search::search(&found, &body)?,
+                };
+                if has_typed_keys {
+                    typed_keys::apply(&body, &mut answer);
+                }
+                Ok(answer)
             })
             .await?;
         Ok(Answer::ok(answer))
@@ -178,7 +187,15 @@ impl Call<'_> {
         };
         let lenient = header.get("ignore_unavailable").is_some_and(|value| value == true);
         let found = self.index.store().resolve(&pattern, lenient)?;
-        self.index.blocking(move |_| search::search(&found, &body)).await
+        let has_typed_keys = self.flag("typed_keys")? == Some(true);
+        let search = move |_: &Index| {
+            let mut answer = search::search(&found, &body)?;
+            if has_typed_keys {
+                typed_keys::apply(&body, &mut answer);
+            }
+            Ok(answer)
+        };
+        self.index.blocking(search).await
     }
 }
 
