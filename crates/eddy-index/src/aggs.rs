@@ -15,7 +15,10 @@ use crate::date_format::DateFormat;
 use crate::fields::{FieldKind, column, is_valid_name, kind};
 use crate::filters::{self, FilterPart};
 use crate::histogram_guard::Extent;
-use crate::limits::MAX_QUERY_DEPTH;
+use crate::limits::{
+    MAX_AGGREGATION_NAME_BYTES, MAX_ENGINE_AGGREGATIONS, MAX_QUERY_DEPTH,
+    MAX_REPEATED_AGGREGATION_BYTES,
+};
 use crate::query::{QueryParser, known, object};
 use crate::{IndexError, dates};
 
@@ -75,9 +78,8 @@ impl Aggregation {
         matches!(self.kind, Kind::Calendar(_)) || self.below.iter().any(Self::needs_extent)
     }
 
-    /// The column and the interval (dates: milliseconds) of a histogram that shows its empty
-    /// buckets.
-    pub(crate) fn gapless_histogram(&self) -> Option<(&str, f64)> {
+    /// A histogram that shows its empty buckets.
+    pub(crate) fn gapless_histogram(&self) -> Option<Gapless<'_>> {
         let body = match self.kind {
             Kind::DateHistogram { .. } => &self.engine["date_histogram"],
             Kind::Histogram => &self.engine["histogram"],
@@ -90,8 +92,24 @@ impl Aggregation {
             #[expect(clippy::cast_precision_loss, reason = "a bound need not be exact")]
             buckets::span_ms(body["fixed_interval"].as_str()?).map(|ms| ms as f64)
         });
-        Some((body["field"].as_str()?, interval?))
+        let bounds = |key: &str| Some((body[key]["min"].as_f64()?, body[key]["max"].as_f64()?));
+        Some(Gapless {
+            column: body["field"].as_str()?,
+            interval: interval?,
+            extended: bounds("extended_bounds"),
+            hard: bounds("hard_bounds"),
+        })
     }
+}
+
+/// What decides how many buckets a histogram makes; dates and their intervals in milliseconds.
+pub(crate) struct Gapless<'a> {
+    pub(crate) column: &'a str,
+    pub(crate) interval: f64,
+    /// There are buckets at least in here.
+    pub(crate) extended: Option<(f64, f64)>,
+    /// There are none outside of here.
+    pub(crate) hard: Option<(f64, f64)>,
 }
 
 /// Parses `aggs` of a search.
@@ -100,6 +118,49 @@ pub(crate) fn parse(
     queries: &mut QueryParser,
 ) -> Result<Vec<Aggregation>, IndexError> {
     level(aggs, queries, 0)
+}
+
+/// What the engine's request will be made of: an aggregation below `filters` is in it once for each
+/// filter, so that few of them nested would make a request that no memory holds.
+#[derive(Default)]
+struct Made {
+    n_aggregations: usize,
+    n_repeated_bytes: usize,
+}
+
+impl Made {
+    fn add(
+        &mut self,
+        aggs: &[Aggregation],
+        extent: Extent,
+        n_copies: usize,
+    ) -> Result<(), IndexError> {
+        for agg in aggs {
+            let (n_parts, n_bytes) = match &agg.kind {
+                Kind::Calendar(calendar) => {
+                    (1, calendar.engine(extent)?.map_or(0, |body| body.to_string().len()))
+                }
+                Kind::Filters { parts, .. } => {
+                    (parts.len(), parts.iter().map(FilterPart::n_bytes).sum())
+                }
+                _ => (1, agg.engine.to_string().len()),
+            };
+            let n_made = n_copies.saturating_mul(n_parts);
+            self.n_aggregations = self.n_aggregations.saturating_add(n_made);
+            let n_repeated_bytes = (n_copies - 1).saturating_mul(n_bytes);
+            self.n_repeated_bytes = self.n_repeated_bytes.saturating_add(n_repeated_bytes);
+            if self.n_aggregations > MAX_ENGINE_AGGREGATIONS
+                || self.n_repeated_bytes > MAX_REPEATED_AGGREGATION_BYTES
+            {
+                return Err(IndexError::illegal(format!(
+                    "aggregations below filters make more than {MAX_ENGINE_AGGREGATIONS} \
+                     aggregations or {MAX_REPEATED_AGGREGATION_BYTES} bytes"
+                )));
+            }
+            self.add(&agg.below, extent, n_made)?;
+        }
+        Ok(())
+    }
 }
 
 fn level(
@@ -125,6 +186,11 @@ fn one(
         return Err(IndexError::illegal(format!(
             "Invalid aggregation name [{name}]. Aggregation names can contain any character except \
              '[', ']', and '>'"
+        )));
+    }
+    if name.len() > MAX_AGGREGATION_NAME_BYTES {
+        return Err(IndexError::illegal(format!(
+            "an aggregation's name has at most {MAX_AGGREGATION_NAME_BYTES} bytes"
         )));
     }
     let mut below = Vec::new();
@@ -246,6 +312,7 @@ fn number(value: &Value) -> Option<f64> {
 
 /// The engine's request, for a query that finds dates of that extent.
 pub(crate) fn to_engine(aggs: &[Aggregation], extent: Extent) -> Result<Aggregations, IndexError> {
+    Made::default().add(aggs, extent, 1)?;
     serde_json::from_value(engine_json(aggs, extent)?)
         .map_err(|error| IndexError::parsing(error.to_string()))
 }

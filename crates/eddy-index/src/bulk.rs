@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::document::{Document, fresh_id, validate_id};
@@ -13,8 +14,8 @@ use crate::write::{Action, Operation};
 use crate::{Index, IndexError, names};
 
 /// What the path and the parameters of a bulk request say of its items.
-pub(crate) struct Defaults<'a> {
-    pub(crate) index: Option<&'a str>,
+pub(crate) struct Defaults {
+    pub(crate) index: Option<String>,
     pub(crate) require_alias: bool,
 }
 
@@ -30,12 +31,12 @@ struct Item {
 /// A line that cannot be understood as an action refuses the whole request, as in Elasticsearch:
 /// nothing behind it can be told apart.
 pub(crate) async fn run(
-    index: &Index,
-    defaults: &Defaults<'_>,
-    body: &[u8],
+    index: &Arc<Index>,
+    defaults: Defaults,
+    body: Bytes,
 ) -> Result<Value, IndexError> {
     let start = Instant::now();
-    let items = parse(defaults, index.alias(), body)?;
+    let items = index.blocking(move |index| parse(&defaults, index.alias(), &body)).await?;
     let mut operations = Vec::with_capacity(items.len());
     let mut refused = Vec::with_capacity(items.len());
     for item in items {
@@ -74,7 +75,7 @@ pub(crate) async fn run(
     Ok(json!({"took": took, "errors": errors, "items": answers}))
 }
 
-fn parse(defaults: &Defaults<'_>, alias: &str, body: &[u8]) -> Result<Vec<Item>, IndexError> {
+fn parse(defaults: &Defaults, alias: &str, body: &[u8]) -> Result<Vec<Item>, IndexError> {
     let mut items = Vec::new();
     let mut lines = body.split(|byte| *byte == b'\n').enumerate();
     while let Some((number, line)) = lines.next() {
@@ -100,10 +101,11 @@ fn parse(defaults: &Defaults<'_>, alias: &str, body: &[u8]) -> Result<Vec<Item>,
         };
         let keys = ["_index", "_id", "_type", "require_alias", "retry_on_conflict"];
         let meta = known(meta, verb, &keys)?;
-        let index = meta.get("_index").map_or(Ok(defaults.index), |name| match name {
-            Value::String(name) => Ok(Some(name.as_str())),
-            _ => Err(malformed("[_index] must be a string")),
-        })?;
+        let index =
+            meta.get("_index").map_or(Ok(defaults.index.as_deref()), |name| match name {
+                Value::String(name) => Ok(Some(name.as_str())),
+                _ => Err(malformed("[_index] must be a string")),
+            })?;
         let index: Arc<str> = index.ok_or_else(|| malformed("an index is missing"))?.into();
         let id = match meta.get("_id") {
             None | Some(Value::Null) => None,

@@ -69,8 +69,9 @@ fn parse(text: &str, rounding: Rounding) -> Option<i64> {
 /// ISO 8601 with parts left off from the right; without a zone it is UTC.
 fn partial(text: &str, rounding: Rounding) -> Option<i64> {
     let end = |from: NaiveDateTime, span: Duration| match rounding {
-        Rounding::Down => from.and_utc().timestamp_millis(),
-        Rounding::Up => (from + span).and_utc().timestamp_millis() - 1,
+        Rounding::Down => Some(from.and_utc().timestamp_millis()),
+        // Years have up to six digits here: the last one has no day behind it.
+        Rounding::Up => Some(from.checked_add_signed(span)?.and_utc().timestamp_millis() - 1),
     };
     for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"] {
         let unzoned = text.strip_suffix('Z').unwrap_or(text);
@@ -81,11 +82,11 @@ fn partial(text: &str, rounding: Rounding) -> Option<i64> {
     for format in ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
         let unzoned = text.strip_suffix('Z').unwrap_or(text);
         if let Ok(at) = NaiveDateTime::parse_from_str(unzoned, format) {
-            return Some(end(at, Duration::minutes(1)));
+            return end(at, Duration::minutes(1));
         }
     }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(end(day.and_hms_opt(0, 0, 0)?, Duration::days(1)));
+        return end(day.and_hms_opt(0, 0, 0)?, Duration::days(1));
     }
     let (year, month) = match text.split_once('-') {
         Some((year, month)) if month.len() == 2 => (year, Some(month)),
@@ -101,7 +102,7 @@ fn partial(text: &str, rounding: Rounding) -> Option<i64> {
         1,
     )?;
     let next = first.checked_add_months(Months::new(if month.is_some() { 1 } else { 12 }))?;
-    Some(end(first.and_hms_opt(0, 0, 0)?, next - first))
+    end(first.and_hms_opt(0, 0, 0)?, next - first)
 }
 
 fn apply_math(mut at: DateTime<Utc>, math: &str, rounding: Rounding) -> Option<i64> {
@@ -227,6 +228,8 @@ mod tests {
             json!("now-9223372036854775807d"),
             json!([1]),
             json!("é"),
+            json!("+262142-12-31"),
+            json!("+262142-12-31T23:59"),
         ] {
             assert_eq!(from_query(&bad, NOW_MS, Rounding::Up), None, "{bad}");
         }

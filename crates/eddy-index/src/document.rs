@@ -11,7 +11,9 @@ use tantivy::TantivyDocument;
 use tantivy::schema::OwnedValue;
 
 use crate::fields::{CREATED, FIELDS, FieldKind, SCORE, date, is_valid_name, kind, path};
-use crate::limits::{MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_VALUES, MAX_ID_BYTES, MAX_KEYWORD_BYTES};
+use crate::limits::{
+    MAX_DOCUMENT_DEPTH, MAX_DOCUMENT_VALUES, MAX_FIELD_NAME_BYTES, MAX_ID_BYTES, MAX_KEYWORD_BYTES,
+};
 use crate::{IndexError, dates};
 
 /// A document that fits the index.
@@ -141,6 +143,17 @@ impl Document {
         if !is_valid_name(name) {
             return Err(IndexError::document("field name cannot be an empty string"));
         }
+        if name.len() > MAX_FIELD_NAME_BYTES {
+            return Err(IndexError::document(format!(
+                "a field's name has at most {MAX_FIELD_NAME_BYTES} bytes"
+            )));
+        }
+        // A dot in a name is an object too.
+        if name.split('.').count() > MAX_DOCUMENT_DEPTH {
+            return Err(IndexError::document(format!(
+                "the field [{name}] is nested deeper than {MAX_DOCUMENT_DEPTH} levels"
+            )));
+        }
         let unfit = |expected: &str| {
             IndexError::document(format!("failed to parse field [{name}] of type [{expected}]"))
         };
@@ -243,5 +256,19 @@ mod tests {
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100), "]".repeat(100));
         assert!(Document::parse("1", &deep).is_err());
         assert!(Document::parse(&"x".repeat(513), "{}").is_err());
+    }
+
+    #[test]
+    fn dots_in_names_nest_as_objects_do() {
+        for (n_dots, fits) in [(MAX_DOCUMENT_DEPTH - 1, true), (MAX_DOCUMENT_DEPTH, false)] {
+            let flat = format!(r#"{{"{}a":1}}"#, "a.".repeat(n_dots));
+            assert_eq!(Document::parse("1", &flat).is_ok(), fits, "{flat}");
+            let mixed = format!(r#"{{"a":{{"{}a":1}}}}"#, "a.".repeat(n_dots - 1));
+            assert_eq!(Document::parse("1", &mixed).is_ok(), fits, "{mixed}");
+        }
+        for (n_bytes, fits) in [(MAX_FIELD_NAME_BYTES, true), (MAX_FIELD_NAME_BYTES + 1, false)] {
+            let source = format!(r#"{{"{}":1}}"#, "a".repeat(n_bytes));
+            assert_eq!(Document::parse("1", &source).is_ok(), fits, "{n_bytes}");
+        }
     }
 }

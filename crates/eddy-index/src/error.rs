@@ -86,6 +86,12 @@ pub enum IndexError {
         /// Its id.
         id: String,
     },
+    /// A document that a query found was changed before it could be deleted.
+    #[error("[{id}]: version conflict, the document was changed meanwhile")]
+    Changed {
+        /// Its id.
+        id: String,
+    },
     /// A document that was to be updated does not exist.
     #[error("[{id}]: document missing")]
     Missing {
@@ -168,7 +174,7 @@ impl IndexError {
             | Self::Missing { .. }
             | Self::SourceNotFound { .. }
             | Self::ScrollNotFound { .. } => 404,
-            Self::Conflict { .. } => 409,
+            Self::Conflict { .. } | Self::Changed { .. } => 409,
             Self::TooLarge { .. } => 413,
             Self::TooManyScrolls { .. } | Self::TooBusy { .. } => 429,
             Self::Closed | Self::InUse { .. } => 503,
@@ -193,7 +199,7 @@ impl IndexError {
             Self::ScrollNotFound { .. } => "search_context_missing_exception",
             Self::TooBusy { .. } => "circuit_breaking_exception",
             Self::TooManyScrolls { .. } => "rejected_execution_exception",
-            Self::Conflict { .. } => "version_conflict_engine_exception",
+            Self::Conflict { .. } | Self::Changed { .. } => "version_conflict_engine_exception",
             Self::Closed | Self::InUse { .. } => "cluster_block_exception",
             Self::Engine(tantivy::TantivyError::AggregationError(_)) => "aggregation_exception",
             Self::Engine(tantivy::TantivyError::InvalidArgument(_)) => "illegal_argument_exception",

@@ -14,7 +14,7 @@ use crate::buckets::{Parsed, Range, key_of, keyed_flag, range_key, ranges_of};
 use crate::date_format::DateFormat;
 use crate::dates::{self, Rounding};
 use crate::fields::{FieldKind, kind};
-use crate::limits::MAX_FILTERS;
+use crate::limits::{MAX_AGGREGATION_NAME_BYTES, MAX_FILTERS};
 use crate::query::{QueryParser, known, utc_only};
 
 /// A bucket that a query makes.
@@ -31,6 +31,11 @@ impl FilterPart {
     /// The engine's aggregation.
     pub(crate) fn engine(&self) -> Value {
         json!({"filter": {"type": "eddy_query", "query": self.query, "now_ms": self.now_ms}})
+    }
+
+    /// What it takes in the engine's request.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.query.to_string().len()
     }
 }
 
@@ -181,6 +186,11 @@ fn part(
     head: Map<String, Value>,
     queries: &mut QueryParser,
 ) -> Result<FilterPart, IndexError> {
+    if key.len() > MAX_AGGREGATION_NAME_BYTES {
+        return Err(IndexError::illegal(format!(
+            "a bucket's key has at most {MAX_AGGREGATION_NAME_BYTES} bytes"
+        )));
+    }
     // Refused now, where the whole request still can be.
     queries.parse(&query)?;
     Ok(FilterPart { query, now_ms: queries.now_ms(), key, head })

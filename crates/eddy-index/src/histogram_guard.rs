@@ -21,8 +21,17 @@ pub(crate) fn check(
     searchers: &[&Searcher],
 ) -> Result<(), IndexError> {
     for agg in aggs {
-        if let Some((column, interval)) = agg.gapless_histogram() {
-            let too_many = |extent: Extent| extent.width() / interval > f64::from(MAX_BUCKETS);
+        if let Some(histogram) = agg.gapless_histogram() {
+            let too_many = |mut extent: Extent| {
+                if let Some((min, max)) = histogram.extended {
+                    extent = extent.with(min, max);
+                }
+                if let Some((min, max)) = histogram.hard {
+                    extent = Extent { min: extent.min.max(min), max: extent.max.min(max) };
+                }
+                extent.width() / histogram.interval > f64::from(MAX_BUCKETS)
+            };
+            let column = histogram.column;
             if too_many(whole(column, searchers)?) && too_many(found(column, query, searchers)?) {
                 return Err(IndexError::illegal(format!(
                     "Trying to create too many buckets. Must be less than or equal to: \

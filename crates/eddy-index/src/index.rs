@@ -12,7 +12,8 @@ use crate::limits::{DELETE_BATCH, MAX_BODIES_BYTES, MAX_QUEUED_WRITES};
 use crate::live::{Live, LiveDocument};
 use crate::scroll::Scrolls;
 use crate::store::{Shard, Store};
-use crate::write::{Action, Committer, Done, Job, Operation, Outcome};
+use crate::walk::Walk;
+use crate::write::{Committer, Done, Job, Operation, Outcome};
 use crate::{IndexError, IndexSettings};
 
 /// An open index folder.
@@ -30,6 +31,14 @@ pub struct Index {
     housekeeping: Mutex<Option<JoinHandle<()>>>,
     // What the bodies of all requests at work may still take, in bytes.
     pub(crate) bodies: Arc<tokio::sync::Semaphore>,
+}
+
+/// What became of the documents that a query found.
+#[derive(Default)]
+pub(crate) struct DeletedByQuery {
+    pub(crate) n_deleted: u64,
+    /// The indices of those that were changed meanwhile.
+    pub(crate) conflicts: Vec<(Arc<str>, IndexError)>,
 }
 
 /// How often scrolls are ended and old days removed without an occasion.
@@ -158,30 +167,40 @@ impl Index {
         &self.scrolls
     }
 
-    /// Deletes what a query finds, a batch at a time; what is written meanwhile may stay.
+    /// Deletes what a query finds, a batch at a time. What is written meanwhile stays, also where it
+    /// replaces what was found: a conflict, which ends it unless it `goes_on`.
     pub(crate) async fn delete_by_query(
         self: &Arc<Self>,
         shards: Vec<Arc<Shard>>,
         body: Map<String, Value>,
-    ) -> Result<u64, IndexError> {
-        let (first, mut walk) = self
-            .blocking(move |_| {
-                let mut walk = crate::walk::Walk::of_request(&shards, &Value::Object(body))?;
-                Ok((walk.ids(DELETE_BATCH)?, walk))
-            })
-            .await?;
-        let (mut batch, mut n_deleted) = (first, 0);
-        while !batch.is_empty() {
-            let delete = |(index, id): (Arc<str>, String)| Operation {
-                index,
-                action: Action::Delete { id: id.into() },
-            };
-            for done in self.write(batch.into_iter().map(delete).collect()).await? {
-                n_deleted += u64::from(done?.1 == Outcome::Deleted);
+        goes_on: bool,
+    ) -> Result<DeletedByQuery, IndexError> {
+        self.delete_found(Walk::of_request(&shards, &Value::Object(body))?, goes_on).await
+    }
+
+    async fn delete_found(
+        self: &Arc<Self>,
+        mut walk: Walk,
+        goes_on: bool,
+    ) -> Result<DeletedByQuery, IndexError> {
+        let mut found = DeletedByQuery::default();
+        loop {
+            let batch;
+            (batch, walk) =
+                self.blocking(move |_| Ok((walk.deletions(DELETE_BATCH)?, walk))).await?;
+            let names: Vec<Arc<str>> =
+                batch.iter().map(|operation| Arc::clone(&operation.index)).collect();
+            for (name, done) in names.into_iter().zip(self.write(batch).await?) {
+                match done {
+                    Ok((_, outcome)) => found.n_deleted += u64::from(outcome == Outcome::Deleted),
+                    Err(error @ IndexError::Changed { .. }) => found.conflicts.push((name, error)),
+                    Err(error) => return Err(error),
+                }
             }
-            (batch, walk) = self.blocking(move |_| Ok((walk.ids(DELETE_BATCH)?, walk))).await?;
+            if walk.is_at_end() || !(goes_on || found.conflicts.is_empty()) {
+                return Ok(found);
+            }
         }
-        Ok(n_deleted)
     }
 
     /// Creates an index.
@@ -220,6 +239,44 @@ impl Drop for Index {
             && committer.join().is_err()
         {
             tracing::error!("the committer of the index had stopped unexpectedly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::document::Document;
+    use crate::write::Action;
+
+    async fn put(index: &Index, id: &str, status: &str) {
+        let document = Document::parse(id, &json!({"status": status}).to_string()).expect("fits");
+        let operation = Operation { index: "x".into(), action: Action::Index(document) };
+        index.write(vec![operation]).await.expect("writes").remove(0).expect("is written");
+    }
+
+    #[tokio::test]
+    async fn what_is_rewritten_while_a_query_deletes_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let index = Index::open(IndexSettings::new(folder.path())).expect("opens");
+        for goes_on in [false, true] {
+            for id in ["1", "2", "3"] {
+                put(&index, id, "old").await;
+            }
+            let body = json!({"query": {"term": {"status": "old"}}});
+            let shards = index.store.resolve("x", false).expect("exists");
+            let walk = Walk::of_request(&shards, &body).expect("a query");
+            put(&index, "2", "new").await;
+            let found = index.delete_found(walk, goes_on).await.expect("deletes");
+            assert_eq!(found.n_deleted, 2);
+            let reasons: Vec<String> =
+                found.conflicts.iter().map(|(_, error)| error.reason()).collect();
+            assert_eq!(reasons, ["[2]: version conflict, the document was changed meanwhile"]);
+            let left = index.search("x", &json!({})).expect("answers");
+            assert_eq!(left["hits"]["total"]["value"], 1);
+            assert_eq!(left["hits"]["hits"][0]["_source"], json!({"status": "new"}));
         }
     }
 }

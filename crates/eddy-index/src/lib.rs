@@ -23,6 +23,9 @@
 //! # }
 //! ```
 //!
+//! Under the alias an id is one document: written again with a `created` of another day it moves
+//! there. [`IndexSink`] alone does not look for it in other days, since its rows keep theirs.
+//!
 //! Dates are `created` only; other strings are keywords, and numbers are doubles. It does not
 //! analyse text, rank by relevance, keep versions of documents, or replicate. Whatever a request
 //! asks for that is not supported is a 400 that names it.
@@ -57,6 +60,7 @@ mod sort;
 mod source;
 mod store;
 mod top_hits;
+mod typed_keys;
 mod walk;
 mod write;
 

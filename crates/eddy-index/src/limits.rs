@@ -35,6 +35,9 @@ pub const MAX_SORT_CLAUSES: usize = 16;
 /// Objects nested deeper are refused: Elasticsearch's `index.mapping.depth.limit`.
 pub const MAX_DOCUMENT_DEPTH: usize = 20;
 
+/// The longest name of a field with the objects around it, in bytes.
+pub const MAX_FIELD_NAME_BYTES: usize = 4_096;
+
 /// Values that one document may have in fields: Elasticsearch limits a mapping to as many fields.
 pub const MAX_DOCUMENT_VALUES: usize = 1_000;
 
@@ -83,8 +86,24 @@ pub const MAX_SEARCHES: usize = 1_000;
 /// document while it is counted.
 pub const MAX_FILTERS: usize = 256;
 
+/// Aggregations that the engine is asked for in one search: one below `filters` is asked for once for
+/// each filter, and so on downwards.
+pub const MAX_ENGINE_AGGREGATIONS: usize = 4_096;
+
+/// What those repetitions may add to the engine's request, in bytes.
+pub const MAX_REPEATED_AGGREGATION_BYTES: usize = 16 * 1024 * 1024;
+
+/// The longest name of an aggregation or key of a filter, in bytes: every bucket repeats it.
+pub const MAX_AGGREGATION_NAME_BYTES: usize = 512;
+
 /// Documents that `_delete_by_query` finds and deletes at a time.
 pub const DELETE_BATCH: usize = 10_000;
+
+/// Patterns of one `filter_path`: each name of an answer is compared with all of them.
+pub const MAX_FILTER_PATHS: usize = 100;
+
+/// Names of one pattern of a `filter_path`.
+pub const MAX_FILTER_PATH_PARTS: usize = 20;
 
 /// The longest text of a query string, in bytes.
 pub const MAX_QUERY_STRING_BYTES: usize = 32_768;

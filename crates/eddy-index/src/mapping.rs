@@ -7,6 +7,7 @@ use tantivy::schema::Type;
 
 use crate::IndexError;
 use crate::fields::{CREATED, SCORE, name_of_column};
+use crate::limits::MAX_DOCUMENT_DEPTH;
 use crate::store::Shard;
 
 /// The fields of one index by their names, each with its type; where documents disagree, the first
@@ -37,13 +38,15 @@ pub(crate) fn fields(shard: &Shard) -> Result<BTreeMap<String, &'static str>, In
 pub(crate) fn of(shard: &Shard) -> Result<Value, IndexError> {
     let mut properties = Map::new();
     for (name, kind) in fields(shard)? {
-        insert(&mut properties, &name, kind);
+        insert(&mut properties, &name, kind, 1);
     }
     Ok(json!({"properties": properties}))
 }
 
-fn insert(properties: &mut Map<String, Value>, name: &str, kind: &str) {
-    match name.split_once('.') {
+/// Folders may hold names with more dots than documents may have now: what lies deeper stays one
+/// name.
+fn insert(properties: &mut Map<String, Value>, name: &str, kind: &str, depth: usize) {
+    match name.split_once('.').filter(|_| depth < MAX_DOCUMENT_DEPTH) {
         None => {
             properties.entry(name).or_insert_with(|| json!({"type": kind}));
         }
@@ -52,9 +55,27 @@ fn insert(properties: &mut Map<String, Value>, name: &str, kind: &str) {
             if let Some(inner) = inner.as_object_mut() {
                 let inner = inner.entry("properties").or_insert_with(|| json!({}));
                 if let Some(inner) = inner.as_object_mut() {
-                    insert(inner, rest, kind);
+                    insert(inner, rest, kind, depth + 1);
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_very_many_dots_makes_a_mapping_of_bounded_depth() {
+        let mut properties = Map::new();
+        insert(&mut properties, &vec!["a"; 100].join("."), "double", 1);
+        let (mut at, mut depth) = (Value::Object(properties), 0);
+        while let Some(inner) = at.get_mut("a").and_then(|inner| inner.get_mut("properties")) {
+            (at, depth) = (inner.take(), depth + 1);
+        }
+        assert_eq!(depth, MAX_DOCUMENT_DEPTH - 1);
+        let rest = vec!["a"; 100 - depth].join(".");
+        assert_eq!(at, json!({rest: {"type": "double"}}));
     }
 }

@@ -114,7 +114,7 @@ impl QueryParser {
                     value.as_str().ok_or_else(|| IndexError::parsing("[prefix] needs a string"))?;
                 prefix_query(field, prefix)
             }
-            "query_string" | "simple_query_string" => {
+            "query_string" => {
                 let query = querystring::parse(body, name)?;
                 self.query(&query, depth + 1)
             }

@@ -56,8 +56,7 @@ impl Scrolls {
     ) -> Result<Value, IndexError> {
         let keep_alive = parse_keep_alive(keep_alive)?;
         let start = Instant::now();
-        let request = Request::parse(body)?;
-        request.check_scroll()?;
+        let request = Request::parse(body)?.into_scroll(body)?;
         let snapshot = Snapshot::of(shards);
         let place = if request.is_in_order_of_writing() {
             Place::InOrderOfWriting(Cursor::default())
@@ -102,8 +101,12 @@ impl Scrolls {
             Arc::clone(&entry.scroll)
         };
         let start = Instant::now();
-        let mut scroll = scroll.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut answer = scroll.page(start)?;
+        let page = scroll.lock().unwrap_or_else(PoisonError::into_inner).page(start);
+        // Its time counts from here, however long the page has taken.
+        if let Some(entry) = self.lock().get_mut(id) {
+            entry.ends_at = Instant::now() + entry.keep_alive;
+        }
+        let mut answer = page?;
         answer["_scroll_id"] = json!(id);
         Ok(answer)
     }
@@ -120,10 +123,10 @@ impl Scrolls {
         ids.iter().filter(|id| open.remove(**id).is_some()).count()
     }
 
-    /// Ends the scrolls that nobody asked for within their time.
+    /// Ends the scrolls that nobody asked for within their time; none of which a page is being made.
     pub(crate) fn end_old(&self) {
         let now = Instant::now();
-        self.lock().retain(|_, entry| entry.ends_at > now);
+        self.lock().retain(|_, entry| entry.ends_at > now || Arc::strong_count(&entry.scroll) > 1);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {

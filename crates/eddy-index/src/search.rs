@@ -38,6 +38,8 @@ pub(crate) struct Request {
     sort: Vec<SortClause>,
     // Whether the request asked for a sort: then hits say what they were sorted by, and no score.
     is_sorted: bool,
+    // Every hit's score is 1.
+    has_score: bool,
     search_after: Option<Vec<SortValue>>,
     source: SourceFilter,
     fields: FetchedFields,
@@ -134,11 +136,19 @@ impl Request {
             Some(aggs) => aggs::parse(aggs, &mut queries)?,
             None => Vec::new(),
         };
+        let is_sorted = sort.iter().any(|clause| clause.by != SortBy::Score);
+        let track_scores = match body.get("track_scores") {
+            None => false,
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| IndexError::parsing("[track_scores] must be a boolean"))?,
+        };
         Ok(Self {
             query,
             from,
             size,
-            is_sorted: sort.iter().any(|clause| clause.by != SortBy::Score),
+            is_sorted,
+            has_score: !is_sorted || track_scores,
             sort,
             search_after,
             fields,
@@ -148,16 +158,20 @@ impl Request {
         })
     }
 
-    /// Refuses what has no meaning page by page.
-    pub(crate) fn check_scroll(&self) -> Result<(), IndexError> {
+    /// The request of a scroll, which always counts exactly; what has no meaning page by page is
+    /// refused.
+    pub(crate) fn into_scroll(mut self, body: &Value) -> Result<Self, IndexError> {
         let wrong = if self.from > 0 {
             "using [from] is not allowed in a scroll context"
         } else if self.size == 0 {
             "[size] cannot be [0] in a scroll context"
         } else if self.search_after.is_some() {
             "`search_after` cannot be used in a scroll context"
+        } else if body.get("track_total_hits").is_some_and(|value| *value != true) {
+            "disabling [track_total_hits] is not allowed in a scroll context"
         } else {
-            return Ok(());
+            self.track_total_hits = Some(u64::MAX);
+            return Ok(self);
         };
         Err(IndexError::illegal(wrong))
     }
@@ -240,7 +254,9 @@ pub(crate) fn collect(
             extent = histogram_guard::found(CREATED, &*request.query, &searchers)?;
         }
     }
-    let engine_aggs = aggs::to_engine(&request.aggs, extent)?;
+    // Its size is bounded, but not small: it is made only where it is wanted.
+    let wanted = if with_aggs { request.aggs.as_slice() } else { &[] };
+    let engine_aggs = aggs::to_engine(wanted, extent)?;
     let limits = AggregationLimitsGuard::new(Some(MAX_AGGREGATION_BYTES), Some(MAX_BUCKETS));
     let mut merged: Option<IntermediateAggregationResults> = None;
     let mut total = 0;
@@ -288,7 +304,7 @@ pub(crate) fn answer(
         let (id, source) = stored(searcher, hit.address)?;
         hits.push(hit_json(request, name, &id, &source, hit)?);
     }
-    let has_score = !request.is_sorted && !hits.is_empty();
+    let has_score = request.has_score && !hits.is_empty();
     let mut found = Map::new();
     if let Some(most) = request.track_total_hits {
         let relation = if total > most { "gte" } else { "eq" };
@@ -310,7 +326,7 @@ fn hit_json(
     source: &str,
     hit: &Best,
 ) -> Result<Value, IndexError> {
-    let score = if request.is_sorted { Value::Null } else { json!(1.0) };
+    let score = if request.has_score { json!(1.0) } else { Value::Null };
     let mut json = Map::new();
     json.insert("_index".to_owned(), json!(**index));
     json.insert("_id".to_owned(), json!(id));

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::limits::{MAX_FILTER_PATH_PARTS, MAX_FILTER_PATHS};
 use crate::query::known;
 use crate::{IndexError, names};
 
@@ -88,15 +89,29 @@ pub(crate) struct FilterPath {
 }
 
 impl FilterPath {
-    pub(crate) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Result<Self, IndexError> {
         let mut filter = Self { includes: Vec::new(), excludes: Vec::new() };
         for pattern in text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty()) {
-            match pattern.strip_prefix('-') {
-                Some(pattern) => filter.excludes.push(pattern.to_owned()),
-                None => filter.includes.push(pattern.to_owned()),
+            let (pattern, into) = match pattern.strip_prefix('-') {
+                Some(pattern) => (pattern, &mut filter.excludes),
+                None => (pattern, &mut filter.includes),
+            };
+            let mut parts: Vec<&str> = pattern.split('.').collect();
+            // Any names and then any names are any names.
+            parts.dedup_by(|next, last| *next == "**" && *last == "**");
+            if parts.len() > MAX_FILTER_PATH_PARTS {
+                return Err(IndexError::illegal(format!(
+                    "a pattern of [filter_path] has at most {MAX_FILTER_PATH_PARTS} names"
+                )));
             }
+            into.push(parts.join("."));
         }
-        filter
+        if filter.includes.len() + filter.excludes.len() > MAX_FILTER_PATHS {
+            return Err(IndexError::illegal(format!(
+                "[filter_path] has at most {MAX_FILTER_PATHS} patterns"
+            )));
+        }
+        Ok(filter)
     }
 
     pub(crate) fn apply(&self, answer: Value) -> Value {
@@ -111,20 +126,26 @@ impl FilterPath {
 fn step<'a>(patterns: &[&'a str], name: &str) -> (Vec<&'a str>, bool) {
     let (mut below, mut ends) = (Vec::new(), false);
     for pattern in patterns {
-        let (first, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
-        if first == "**" {
-            below.push(*pattern);
-            if !rest.is_empty() {
-                let (deeper, ends_below) = step(&[rest], name);
-                below.extend(deeper);
-                ends |= ends_below;
-            } else {
+        let mut pattern = *pattern;
+        loop {
+            let (first, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
+            if first == "**" {
+                below.push(pattern);
+                if !rest.is_empty() {
+                    // It stands for no name too.
+                    pattern = rest;
+                    continue;
+                }
                 ends = true;
+            } else if names::matches(first, name) {
+                if rest.is_empty() { ends = true } else { below.push(rest) }
             }
-        } else if names::matches(first, name) {
-            if rest.is_empty() { ends = true } else { below.push(rest) }
+            break;
         }
     }
+    // Several ways lead to the same remainder: they must not add up from level to level.
+    below.sort_unstable();
+    below.dedup();
     (below, ends)
 }
 
@@ -204,7 +225,25 @@ mod tests {
             ("items.*.error,-**.reason", json!({"items": [{"index": {"error": {"type": "t"}}}]})),
             ("nothing", json!({})),
         ] {
-            assert_eq!(FilterPath::parse(path).apply(answer.clone()), expected, "{path}");
+            let filter = FilterPath::parse(path).expect(path);
+            assert_eq!(filter.apply(answer.clone()), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn many_stars_in_a_filter_path_cost_no_more_than_one() {
+        let stars = |n: usize| format!("{}zzz", "**.".repeat(n));
+        let filter = FilterPath::parse(&stars(20_000)).expect("stars in a row are one");
+        assert_eq!(filter.includes, ["**.zzz"]);
+        let apart = format!("{}z", "**.x*.".repeat(MAX_FILTER_PATH_PARTS / 2 - 1));
+        let filter = FilterPath::parse(&apart).expect("within the bound");
+        let mut patterns: Vec<&str> = filter.includes.iter().map(String::as_str).collect();
+        for level in 0..100 {
+            patterns = step(&patterns, "x").0;
+            assert!(patterns.len() <= MAX_FILTER_PATH_PARTS, "{} at {level}", patterns.len());
+        }
+        assert!(FilterPath::parse(&"a.".repeat(MAX_FILTER_PATH_PARTS)).is_err());
+        assert!(FilterPath::parse(&"a,".repeat(MAX_FILTER_PATHS + 1)).is_err());
+        assert!(FilterPath::parse(&"a,".repeat(MAX_FILTER_PATHS)).is_ok());
     }
 }

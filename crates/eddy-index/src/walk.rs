@@ -12,6 +12,7 @@ use crate::IndexError;
 use crate::query::{QueryParser, known};
 use crate::search::guarded;
 use crate::store::{Shard, stored};
+use crate::write::{Action, Operation, digest};
 
 /// Indices as they are at one moment.
 pub(crate) struct Snapshot {
@@ -85,15 +86,21 @@ impl Walk {
         Ok(Self { snapshot: Snapshot::of(shards), query, cursor: Cursor::default() })
     }
 
-    /// The indices and ids of the next documents; empty at the end.
-    pub(crate) fn ids(&mut self, n_ids: usize) -> Result<Vec<(Arc<str>, String)>, IndexError> {
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.cursor.shard_idx >= self.snapshot.shards.len()
+    }
+
+    /// What deletes the next documents as they are now; empty at the end.
+    pub(crate) fn deletions(&mut self, n_documents: usize) -> Result<Vec<Operation>, IndexError> {
         guarded(|| {
-            let found = next(&self.snapshot, &*self.query, &mut self.cursor, n_ids)?;
-            let id = |(shard_idx, address): (usize, DocAddress)| {
+            let found = next(&self.snapshot, &*self.query, &mut self.cursor, n_documents)?;
+            let delete = |(shard_idx, address): (usize, DocAddress)| {
                 let (name, searcher) = &self.snapshot.shards[shard_idx];
-                Ok((Arc::clone(name), stored(searcher, address)?.0))
+                let (id, source) = stored(searcher, address)?;
+                let action = Action::DeleteUnchanged { id: id.into(), digest: digest(&source) };
+                Ok(Operation { index: Arc::clone(name), action })
             };
-            found.into_iter().map(id).collect()
+            found.into_iter().map(delete).collect()
         })
     }
 }

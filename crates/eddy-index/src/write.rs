@@ -2,6 +2,7 @@
 //! searchable. Calls that wait while a commit runs share the next one.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -26,6 +27,15 @@ pub(crate) enum Action {
     Update { id: Box<str>, partial: Map<String, Value>, upsert: Option<Map<String, Value>> },
     /// Remove the document of that id.
     Delete { id: Box<str> },
+    /// Remove the document of that id if its source is still the one with that digest.
+    DeleteUnchanged { id: Box<str>, digest: u64 },
+}
+
+/// Tells sources apart that were read at different moments.
+pub(crate) fn digest(source: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    source.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An action and the index, or the alias, that it is for.
@@ -84,6 +94,8 @@ struct Group {
     // By index and id: the source, or none where it was deleted.
     pending: HashMap<DocumentKey, Option<Arc<str>>>,
     touched: BTreeSet<Arc<str>>,
+    // Documents whose new version went to another day: to be removed here when that is durable.
+    moved: BTreeSet<DocumentKey>,
     live: Vec<LiveDocument>,
 }
 
@@ -177,7 +189,7 @@ impl Committer {
             replies.push((done, reply));
         }
         if failure.is_none() {
-            failure = self.commit(&group.touched).err().map(|error| error.reason());
+            failure = self.finish(&mut group).err().map(|error| error.reason());
         }
         if let Some(reason) = failure {
             tracing::error!(reason, "writing to the index failed");
@@ -197,6 +209,19 @@ impl Committer {
         self.live.send(&group.live);
     }
 
+    fn finish(&mut self, group: &mut Group) -> Result<(), IndexError> {
+        self.commit(&group.touched)?;
+        let mut touched = BTreeSet::new();
+        // Two folders are two commits: a kill in between leaves both versions and never none.
+        for (name, id) in std::mem::take(&mut group.moved) {
+            let Some(shard) = self.store.get(&name) else { continue };
+            touched.insert(Arc::clone(&name));
+            group.touched.insert(name);
+            self.writer(&shard, group)?.delete_term(id_term(&id));
+        }
+        self.commit(&touched)
+    }
+
     fn commit(&mut self, touched: &BTreeSet<Arc<str>>) -> Result<(), IndexError> {
         for (shard, writer) in &mut self.writers {
             if touched.contains(&shard.name) {
@@ -210,31 +235,16 @@ impl Committer {
     fn apply(&mut self, operation: Operation, group: &mut Group) -> Done {
         let Operation { index, action } = operation;
         match action {
-            Action::Index(document) => {
-                let shard = self.target(&index, &document)?;
-                self.put(&shard, document, false, group)
-            }
-            Action::Create(document) => {
-                let shard = self.target(&index, &document)?;
-                self.put(&shard, document, true, group)
-            }
-            Action::Delete { id } => {
-                let Some((shard, _)) = self.current(&index, &id, group)? else {
-                    return Ok((index, Outcome::NotFound));
-                };
-                self.writer(&shard, group)?.delete_term(id_term(&id));
-                let name = Arc::clone(&shard.name);
-                group.touched.insert(Arc::clone(&name));
-                group.pending.insert((Arc::clone(&name), id.into()), None);
-                Ok((name, Outcome::Deleted))
-            }
+            Action::Index(document) => self.put(&index, document, false, group),
+            Action::Create(document) => self.put(&index, document, true, group),
+            Action::Delete { id } => self.delete(index, id, None, group),
+            Action::DeleteUnchanged { id, digest } => self.delete(index, id, Some(digest), group),
             Action::Update { id, partial, upsert } => {
                 let Some((shard, source)) = self.current(&index, &id, group)? else {
                     let upsert =
                         upsert.ok_or_else(|| IndexError::Missing { id: id.to_string() })?;
                     let document = Document::parse(&id, &Value::Object(upsert).to_string())?;
-                    let shard = self.target(&index, &document)?;
-                    return self.put(&shard, document, false, group);
+                    return self.put(&index, document, false, group);
                 };
                 let mut merged: Value = serde_json::from_str(&source).map_err(|error| {
                     IndexError::Internal { reason: format!("a source is not JSON: {error}") }
@@ -245,9 +255,29 @@ impl Committer {
                     return Ok((Arc::clone(&shard.name), Outcome::Unchanged));
                 }
                 let document = Document::parse(&id, &merged.to_string())?;
-                self.put(&shard, document, false, group)
+                self.put(&index, document, false, group)
             }
         }
+    }
+
+    fn delete(
+        &mut self,
+        index: Arc<str>,
+        id: Box<str>,
+        only: Option<u64>,
+        group: &mut Group,
+    ) -> Done {
+        let Some((shard, source)) = self.current(&index, &id, group)? else {
+            return Ok((index, Outcome::NotFound));
+        };
+        if only.is_some_and(|only| only != digest(&source)) {
+            return Err(IndexError::Changed { id: id.into() });
+        }
+        self.writer(&shard, group)?.delete_term(id_term(&id));
+        let name = Arc::clone(&shard.name);
+        group.touched.insert(Arc::clone(&name));
+        group.pending.insert((Arc::clone(&name), id.into()), None);
+        Ok((name, Outcome::Deleted))
     }
 
     /// The index that a document goes to: the named one, or the alias's of its day.
@@ -265,12 +295,15 @@ impl Committer {
 
     fn put(
         &mut self,
-        shard: &Arc<Shard>,
+        index: &Arc<str>,
         document: Document,
         only_new: bool,
         group: &mut Group,
     ) -> Done {
-        let exists = self.exists(shard, &document.id, group)?;
+        let shard = &self.target(index, &document)?;
+        let others = self.others(index, shard, &document.id, group)?;
+        let is_here = self.exists(shard, &document.id, group)?;
+        let exists = is_here || !others.is_empty();
         if exists && only_new {
             return Err(IndexError::Conflict { id: document.id.as_ref().to_owned() });
         }
@@ -278,8 +311,10 @@ impl Committer {
         let name = Arc::clone(&shard.name);
         // From here on the writer may hold a part of this: if the rest fails, it is dropped.
         group.touched.insert(Arc::clone(&name));
+        // It may come back to where it was moved from in this very group.
+        let was_here = group.moved.remove(&(Arc::clone(&name), Arc::clone(&document.id)));
         let writer = self.writer(shard, group)?;
-        if exists {
+        if is_here || was_here {
             writer.delete_term(id_term(&document.id));
         }
         let (id, source) = (Arc::clone(&document.id), Arc::clone(&document.source));
@@ -291,8 +326,32 @@ impl Committer {
                 source: Arc::clone(&source),
             });
         }
+        for other in others {
+            let key = (other, Arc::clone(&id));
+            group.pending.insert(key.clone(), None);
+            group.moved.insert(key);
+        }
         group.pending.insert((Arc::clone(&name), id), Some(source));
         Ok((name, if exists { Outcome::Updated } else { Outcome::Created }))
+    }
+
+    /// The alias's other days that hold a document of that id: under the alias an id is one document.
+    fn others(
+        &self,
+        index: &str,
+        shard: &Shard,
+        id: &Arc<str>,
+        group: &mut Group,
+    ) -> Result<Vec<Arc<str>>, IndexError> {
+        let mut others = Vec::new();
+        if index == self.store.settings.alias {
+            for other in self.store.resolve(index, false)? {
+                if other.name != shard.name && self.exists(&other, id, group)? {
+                    others.push(Arc::clone(&other.name));
+                }
+            }
+        }
+        Ok(others)
     }
 
     fn exists(&self, shard: &Shard, id: &Arc<str>, group: &mut Group) -> Result<bool, IndexError> {
@@ -311,7 +370,8 @@ impl Committer {
         } else {
             self.store.get(index).into_iter().collect()
         };
-        for shard in shards {
+        // The newest day first, should a kill have left an id in two.
+        for shard in shards.into_iter().rev() {
             let key = (Arc::clone(&shard.name), Arc::from(id));
             let source = match group.pending.get(&key) {
                 Some(pending) => pending.clone(),

@@ -58,21 +58,20 @@ impl Call<'_> {
         Ok(Answer::ok(json!({"_shards": shards(n_shards)})))
     }
 
-    pub(super) fn cat(&self, pattern: &str) -> Result<Answer, IndexError> {
+    pub(super) async fn cat(&self, pattern: &str) -> Result<Answer, IndexError> {
         self.only(&["format", "v", "h", "s", "bytes"])?;
         for key in ["h", "s", "bytes"] {
             if self.param(key).is_some() {
                 return Err(IndexError::unsupported(format!("the parameter [{key}] of [_cat]")));
             }
         }
-        let rows: Vec<(Arc<str>, u64, u64)> = self
-            .resolve(pattern)?
-            .iter()
-            .map(|shard| {
-                let searcher = shard.reader.searcher();
-                Ok((Arc::clone(&shard.name), searcher.num_docs(), shard.n_bytes()?))
-            })
-            .collect::<Result<_, IndexError>>()?;
+        let found = self.resolve(pattern)?;
+        let row = |shard: &Arc<Shard>| {
+            let n_documents = shard.reader.searcher().num_docs();
+            Ok((Arc::clone(&shard.name), n_documents, shard.n_bytes()?))
+        };
+        let rows: Vec<(Arc<str>, u64, u64)> =
+            self.index.blocking(move |_| found.iter().map(row).collect()).await?;
         if self.param("format") == Some("json") {
             let rows = rows.iter().map(|(name, count, n_bytes)| {
                 json!({"health": "green", "status": "open", "index": **name, "pri": "1", "rep": "0",
@@ -226,7 +225,14 @@ impl Call<'_> {
 
     pub(super) async fn delete_index(&self, name: &str) -> Result<Answer, IndexError> {
         self.only(&[])?;
-        if name.contains('*') || name == "_all" || name == self.index.alias() {
+        // Part by part, as names are resolved: an empty one stands for all indices.
+        let is_exact = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('_')
+                && !part.contains('*')
+                && part != self.index.alias()
+        };
+        if !name.split(',').map(str::trim).all(is_exact) {
             return Err(IndexError::illegal("deleting needs the exact names of indices"));
         }
         let names = self.resolve(name)?;

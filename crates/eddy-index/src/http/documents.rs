@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, error_json, shards};
+use super::{Answer, Call, cause_json, error_json, shards};
 use crate::document::{Document, fresh_id};
 use crate::limits::MAX_TERMS;
 use crate::source::SourceFilter;
@@ -18,15 +18,16 @@ impl Call<'_> {
     pub(super) async fn bulk(&self, index: Option<&str>) -> Result<Answer, IndexError> {
         self.only(&["_source", "require_alias"])?;
         let require_alias = self.flag("require_alias")?.unwrap_or(false);
-        let defaults = bulk::Defaults { index, require_alias };
-        Ok(Answer::ok(bulk::run(self.index, &defaults, &self.body).await?))
+        let defaults = bulk::Defaults { index: index.map(str::to_owned), require_alias };
+        Ok(Answer::ok(bulk::run(self.index, defaults, self.body.clone()).await?))
     }
 
     async fn find(&self, name: &str, id: &str) -> Result<Found, IndexError> {
         let (found, wanted) = (self.resolve(name)?, id.to_owned());
         self.index
             .blocking(move |_| {
-                for shard in found {
+                // The newest day first, should a kill have left an id in two.
+                for shard in found.into_iter().rev() {
                     if let Some(source) = shard.source(&wanted)? {
                         return Ok(Some((Arc::clone(&shard.name), source)));
                     }
@@ -161,15 +162,35 @@ impl Call<'_> {
         if self.flag("wait_for_completion")? == Some(false) {
             return Err(IndexError::unsupported("[wait_for_completion] false"));
         }
+        let goes_on = match self.param("conflicts") {
+            None | Some("abort") => false,
+            Some("proceed") => true,
+            Some(other) => {
+                let reason =
+                    format!("conflicts may only be \"proceed\" or \"abort\" but was [{other}]");
+                return Err(IndexError::illegal(reason));
+            }
+        };
         let body = self.request()?;
         let start = std::time::Instant::now();
-        let n_deleted = self.index.delete_by_query(self.resolve(name)?, body).await?;
+        let found = self.index.delete_by_query(self.resolve(name)?, body, goes_on).await?;
         let took = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(Answer::ok(json!({
-            "took": took, "timed_out": false, "total": n_deleted, "deleted": n_deleted,
-            "version_conflicts": 0, "noops": 0, "retries": {"bulk": 0, "search": 0},
-            "failures": []
-        })))
+        let n_conflicts = found.conflicts.len();
+        let failures: Vec<Value> = if goes_on {
+            Vec::new()
+        } else {
+            let failure = |(index, error): &(Arc<str>, IndexError)| json!({"index": **index, "cause": cause_json(error), "status": error.status()});
+            found.conflicts.iter().map(failure).collect()
+        };
+        let status = if failures.is_empty() { 200 } else { 409 };
+        Ok(Answer::Json(
+            status,
+            json!({
+                "took": took, "timed_out": false, "total": found.n_deleted + n_conflicts as u64,
+                "deleted": found.n_deleted, "version_conflicts": n_conflicts, "noops": 0,
+                "retries": {"bulk": 0, "search": 0}, "failures": failures
+            }),
+        ))
     }
 
     /// What the parameters `_source`, `_source_includes` and `_source_excludes` ask for.

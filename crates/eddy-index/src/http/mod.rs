@@ -105,13 +105,23 @@ async fn route(index: &Arc<Index>, request: Request) -> Result<Answer, IndexErro
         })
         .collect::<Result<_, IndexError>>()?;
     let (body, mut room) = read(index, body).await?;
-    let body = decompressed(index, &parts.headers, body, &mut room)?;
+    let headers = parts.headers;
+    let (body, _room) = match headers.get(header::CONTENT_ENCODING) {
+        None => (body, room),
+        Some(_) => {
+            let decompress =
+                move |index: &Index| Ok((decompressed(index, &headers, body, &mut room)?, room));
+            index.blocking(decompress).await?
+        }
+    };
     let call = Call { index, method: parts.method, path: &path, params, body };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    // Before the work: a request that is refused has changed nothing.
+    let filter = call.param("filter_path").map(FilterPath::parse).transpose()?;
     let answer = call.dispatch(&segments).await?;
-    Ok(match (call.param("filter_path"), answer) {
-        (Some(paths), Answer::Json(status, value)) => {
-            Answer::Json(status, FilterPath::parse(paths).apply(value))
+    Ok(match (filter, answer) {
+        (Some(filter), Answer::Json(status, value)) => {
+            Answer::Json(status, index.blocking(move |_| Ok(filter.apply(value))).await?)
         }
         (_, answer) => answer,
     })
@@ -221,8 +231,8 @@ impl Call<'_> {
             [name, "_refresh" | "_flush"] if get || post => self.refresh(name)?,
             ["_cluster", "health"] if get => self.health("")?,
             ["_cluster", "health", name] if get => self.health(name)?,
-            ["_cat", "indices"] if get => self.cat("")?,
-            ["_cat", "indices", name] if get => self.cat(name)?,
+            ["_cat", "indices"] if get => self.cat("").await?,
+            ["_cat", "indices", name] if get => self.cat(name).await?,
             ["_mapping" | "_mappings"] if get => self.mapping("").await?,
             [name, "_mapping" | "_mappings"] if get => self.mapping(name).await?,
             ["_settings"] if get => self.settings("")?,

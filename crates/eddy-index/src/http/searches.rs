@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use super::{Answer, Call, error_json, shards};
 use crate::limits::MAX_SEARCHES;
 use crate::query::known;
-use crate::{IndexError, search};
+use crate::{Index, IndexError, search, typed_keys};
 
 /// Parameters that say how a cluster goes about a search.
-const HARMLESS: [&str; 5] = [
+const HARMLESS: [&str; 6] = [
+    // Read where it says something.
+    "typed_keys",
     "batched_reduce_size",
     "ccs_minimize_roundtrips",
     "max_concurrent_shard_requests",
@@ -53,11 +55,18 @@ impl Call<'_> {
         }
         let (found, body) = (self.resolve(pattern)?, Value::Object(body));
         let keep_alive = self.param("scroll").map(str::to_owned);
+        let has_typed_keys = self.flag("typed_keys")? == Some(true);
         let answer = self
             .index
-            .blocking(move |index| match keep_alive {
-                Some(keep_alive) => index.scrolls().open(&found, &body, &keep_alive),
-                None => search::search(&found, &body),
+            .blocking(move |index| {
+                let mut answer = match keep_alive {
+                    Some(keep_alive) => index.scrolls().open(&found, &body, &keep_alive)?,
+                    None => search::search(&found, &body)?,
+                };
+                if has_typed_keys {
+                    typed_keys::apply(&body, &mut answer);
+                }
+                Ok(answer)
             })
             .await?;
         Ok(Answer::ok(answer))
@@ -109,12 +118,18 @@ impl Call<'_> {
         self.only(&allowed)?;
         check_search_type(self.param("search_type"))?;
         let start = std::time::Instant::now();
-        let mut lines = self.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let text = self.body.strip_suffix(b"\n").unwrap_or(&self.body);
+        let mut lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let mut responses = Vec::new();
         while let Some(header) = lines.next() {
-            let body = lines
-                .next()
-                .ok_or_else(|| IndexError::parsing("a search of [_msearch] has no body"))?;
+            let Some(body) = lines.next() else {
+                if header.is_empty() {
+                    break;
+                }
+                return Err(IndexError::parsing("a search of [_msearch] has no body"));
+            };
+            // An empty header says nothing of its own.
+            let header: &[u8] = if header.is_empty() { b"{}" } else { header };
             if responses.len() == MAX_SEARCHES {
                 return Err(IndexError::illegal(format!(
                     "[_msearch] has more than {MAX_SEARCHES} searches"
@@ -172,7 +187,15 @@ impl Call<'_> {
         };
         let lenient = header.get("ignore_unavailable").is_some_and(|value| value == true);
         let found = self.index.store().resolve(&pattern, lenient)?;
-        self.index.blocking(move |_| search::search(&found, &body)).await
+        let has_typed_keys = self.flag("typed_keys")? == Some(true);
+        let search = move |_: &Index| {
+            let mut answer = search::search(&found, &body)?;
+            if has_typed_keys {
+                typed_keys::apply(&body, &mut answer);
+            }
+            Ok(answer)
+        };
+        self.index.blocking(search).await
     }
 }
 

@@ -167,3 +167,49 @@ async fn what_cannot_be_counted_is_refused() {
     let search = json!({"aggs": {"a>b": {"max": {"field": "x"}}}}).to_string();
     assert_eq!(endpoint.call("POST", "/anomalies/_search", &search).await.0, 400);
 }
+
+#[tokio::test]
+async fn a_day_as_the_upper_bound_is_its_first_moment() {
+    let endpoint = Endpoint::new();
+    endpoint.fill(&[reading("2026-04-30T22:10:00Z", "a", 1.0, 0.5)]).await;
+    let hours = json!({"date_histogram": {"field": "created", "fixed_interval": "1h",
+        "extended_bounds": {"min": "2026-04-30T22:00", "max": "2026-05-01"}}});
+    let counts: Vec<u64> = keys(&agg(&endpoint, hours).await).iter().map(|key| key.1).collect();
+    assert_eq!(counts, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn names_carry_their_kinds_where_typed_keys_asks_for_them() {
+    let endpoint = filled().await;
+    let max = json!({"m": {"max": {"field": "iotValue"}}});
+    let body = json!({"size": 0, "aggs": {
+        "names": {"terms": {"field": "iotName"}, "aggs": max},
+        "values": {"terms": {"field": "iotValue"}},
+        "days": {"terms": {"field": "created"}},
+        "one": {"filter": {"match_all": {}}, "aggs": max},
+        "two": {"filters": {"filters": {"a": {"match_all": {}}}}, "aggs": max},
+        "p": {"percentiles": {"field": "iotValue"}},
+    }});
+    let path = "/anomalies/_search?typed_keys=true";
+    let (_, answer) = endpoint.call("POST", path, &body.to_string()).await;
+    let found = &answer["aggregations"];
+    let mut names: Vec<&String> = found.as_object().expect("aggregations").keys().collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "dterms#values",
+            "filter#one",
+            "filters#two",
+            "lterms#days",
+            "sterms#names",
+            "tdigest_percentiles#p"
+        ]
+    );
+    for below in ["/sterms#names/buckets/0", "/filter#one", "/filters#two/buckets/a"] {
+        assert_eq!(found.pointer(&format!("{below}/max#m/value")), Some(&json!(4.0)), "{answer}");
+    }
+    let lines = format!("{{}}\n{body}\n");
+    let (_, many) = endpoint.call("POST", "/anomalies/_msearch?typed_keys", &lines).await;
+    assert_eq!(many["responses"][0]["aggregations"], *found);
+}

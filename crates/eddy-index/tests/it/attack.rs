@@ -67,6 +67,114 @@ async fn malformed_bulks_are_refused_whole_or_by_item_and_never_half_read() {
 }
 
 #[tokio::test]
+async fn aggregations_that_multiply_are_refused_before_they_are_made() {
+    let endpoint = Endpoint::new();
+    assert_eq!(endpoint.call("PUT", "/anomalies/_doc/1", r#"{"created":0}"#).await.0, 201);
+    let nested = |n_filters: [usize; 2], query: Value| {
+        let filters = |n: usize| json!({"filters": vec![query.clone(); n]});
+        let below = json!({"a": {"filters": filters(n_filters[1])}});
+        json!({"size": 0, "aggs": {"a": {"filters": filters(n_filters[0]), "aggs": below}}})
+    };
+    let long = json!({"term": {"a": "x".repeat(20_000)}});
+    // 64 + 64 * 63 is the bound; 64 * 16 copies of 20 kB are beyond the other one.
+    for (n_filters, query, status) in [
+        ([64, 63], json!({"match_all": {}}), 200),
+        ([64, 64], json!({"match_all": {}}), 400),
+        ([256, 256], json!({"match_all": {}}), 400),
+        ([8, 8], long.clone(), 200),
+        ([64, 16], long, 400),
+    ] {
+        let body = nested(n_filters, query).to_string();
+        let (found, answer) = endpoint.call("POST", "/anomalies/_search", &body).await;
+        assert_eq!(found, status, "{n_filters:?}: {:.300}", answer.to_string());
+    }
+    let name = json!({"aggs": {"a".repeat(513): {"max": {"field": "b"}}}}).to_string();
+    assert_eq!(endpoint.call("POST", "/anomalies/_search", &name).await.0, 400);
+}
+
+#[tokio::test]
+async fn empty_buckets_far_from_the_data_are_refused_before_they_are_made() {
+    let endpoint = Endpoint::new();
+    assert_eq!(endpoint.call("PUT", "/anomalies/_doc/1", r#"{"created":0,"n":0}"#).await.0, 201);
+    for (agg, status) in [
+        (
+            json!({"date_histogram": {"field": "created", "fixed_interval": "1s",
+            "extended_bounds": {"min": -70_000_000, "max": -69_999_000}}}),
+            400,
+        ),
+        (
+            json!({"date_histogram": {"field": "created", "fixed_interval": "1s",
+            "extended_bounds": {"min": -1_000_000, "max": -999_000}}}),
+            200,
+        ),
+        (
+            json!({"histogram": {"field": "n", "interval": 1,
+            "extended_bounds": {"min": 70_000, "max": 70_001}}}),
+            400,
+        ),
+        (
+            json!({"histogram": {"field": "n", "interval": 1,
+            "extended_bounds": {"min": 70_000, "max": 70_001},
+            "hard_bounds": {"min": 69_990, "max": 70_001}}}),
+            200,
+        ),
+    ] {
+        let body = json!({"size": 0, "aggs": {"a": agg}}).to_string();
+        let (found, answer) = endpoint.call("POST", "/anomalies/_search", &body).await;
+        assert_eq!(found, status, "{body}: {:.300}", answer.to_string());
+        if status == 400 {
+            // The engine's own refusal, after it has made them, is an aggregation_exception.
+            assert_eq!(answer["error"]["type"], "illegal_argument_exception", "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn deleting_indices_takes_exact_names_only() {
+    let endpoint = Endpoint::new();
+    for name in ["x", "y"] {
+        assert_eq!(endpoint.call("PUT", &format!("/{name}"), "").await.0, 200);
+    }
+    assert_eq!(endpoint.call("PUT", "/anomalies/_doc/1", r#"{"created":0}"#).await.0, 201);
+    for path in [
+        "/x,",
+        "/,x",
+        "/%20",
+        "/x,%20",
+        "/x,_all",
+        "/x,anomalies",
+        "/x,y*",
+        "/none,?ignore_unavailable",
+    ] {
+        assert_eq!(endpoint.call("DELETE", path, "").await.0, 400, "{path}");
+    }
+    let (_, left) = endpoint.call("GET", "/_cat/indices?format=json", "").await;
+    assert_eq!(left.as_array().map(Vec::len), Some(3), "{left}");
+    assert_eq!(endpoint.call("DELETE", "/x,y", "").await.0, 200);
+    let (_, left) = endpoint.call("GET", "/_cat/indices?format=json", "").await;
+    assert_eq!(left[0]["index"], "anomalies-1970.01.01", "{left}");
+}
+
+#[tokio::test]
+async fn paths_and_names_of_very_many_parts_are_refused() {
+    let endpoint = Endpoint::new();
+    let deep = format!("{{\"{}a\":1}}", "a.".repeat(30_000));
+    assert_eq!(endpoint.call("PUT", "/x/_doc/1", &deep).await.0, 400);
+    let fits = format!("{{\"{}a\":1}}", "a.".repeat(19));
+    assert_eq!(endpoint.call("PUT", "/x/_doc/1", &fits).await.0, 201);
+    let (status, mapping) = endpoint.call("GET", "/x/_mapping", "").await;
+    let field = format!("/x/mappings{}/type", "/properties/a".repeat(20));
+    assert_eq!((status, mapping.pointer(&field)), (200, Some(&json!("double"))), "{mapping}");
+    let stars = "**.".repeat(600);
+    let (status, answer) =
+        endpoint.call("GET", &format!("/x/_search?filter_path={stars}zzz"), "").await;
+    assert_eq!((status, answer), (200, json!({})));
+    let path = format!("/x/_doc/1?filter_path={}z", "**.x.".repeat(20));
+    assert_eq!(endpoint.call("DELETE", &path, "").await.0, 400);
+    assert_eq!(endpoint.call("GET", "/x/_doc/1", "").await.0, 200, "refused before the work");
+}
+
+#[tokio::test]
 async fn any_id_is_an_id_or_refused() {
     let endpoint = Endpoint::new();
     let long = "é".repeat(256);

@@ -38,6 +38,94 @@ async fn documents_are_written_read_updated_and_deleted_by_id() {
 }
 
 #[tokio::test]
+async fn an_id_is_one_document_under_the_alias_whatever_its_day() {
+    let endpoint = Endpoint::new();
+    let at = |day: u64, v: u64| json!({"created": format!("2026-11-{day}"), "v": v}).to_string();
+    let path = "/anomalies/_doc/1";
+    let stands = |day: u64, v: u64| {
+        let endpoint = &endpoint;
+        async move {
+            let (_, found) = endpoint.call("GET", path, "").await;
+            assert_eq!(found["_index"], format!("anomalies-2026.11.{day}"), "{found}");
+            assert_eq!(found["_source"]["v"], v, "{found}");
+            assert_eq!(endpoint.call("GET", "/anomalies/_count", "").await.1["count"], 1);
+        }
+    };
+    assert_eq!(endpoint.call("PUT", path, &at(22, 1)).await.0, 201);
+    for (day, v) in [(23, 2), (21, 3)] {
+        let (status, answer) = endpoint.call("PUT", path, &at(day, v)).await;
+        assert_eq!((status, &answer["result"]), (200, &json!("updated")));
+        stands(day, v).await;
+    }
+    assert_eq!(endpoint.call("PUT", "/anomalies/_create/1", &at(25, 9)).await.0, 409);
+    stands(21, 3).await;
+    let moved = json!({"doc": {"created": "2026-11-24"}}).to_string();
+    assert_eq!(endpoint.call("POST", "/anomalies/_update/1", &moved).await.0, 200);
+    stands(24, 3).await;
+    // There and back in one commit.
+    let lines: String = [(22, 4), (24, 5), (22, 6), (24, 7)]
+        .map(|(day, v)| format!("{{\"index\":{{\"_id\":\"1\"}}}}\n{}\n", at(day, v)))
+        .concat();
+    let (_, answer) = endpoint.call("POST", "/anomalies/_bulk", &lines).await;
+    assert_eq!(answer["errors"], false, "{answer}");
+    stands(24, 7).await;
+    let endpoint = endpoint.reopened();
+    assert_eq!(endpoint.call("GET", "/anomalies/_count", "").await.1["count"], 1);
+    assert_eq!(endpoint.call("DELETE", path, "").await.0, 200);
+    assert_eq!(endpoint.call("GET", path, "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_scroll_counts_exactly() {
+    let endpoint = Endpoint::new();
+    let lines = "{\"index\":{}}\n{}\n".repeat(10_001);
+    assert_eq!(endpoint.call("POST", "/x/_bulk", &lines).await.1["errors"], false);
+    let total = |answer: &Value| answer["hits"]["total"].clone();
+    let (_, plain) = endpoint.call("GET", "/x/_search?size=1", "").await;
+    assert_eq!(total(&plain), json!({"value": 10_000, "relation": "gte"}));
+    let exact = json!({"value": 10_001, "relation": "eq"});
+    for body in ["{\"size\":1}", "{\"size\":1,\"track_total_hits\":true}"] {
+        let (_, first) = endpoint.call("POST", "/x/_search?scroll=1m", body).await;
+        assert_eq!(total(&first), exact);
+        let id = json!({"scroll_id": first["_scroll_id"], "scroll": "1m"}).to_string();
+        let (_, second) = endpoint.call("POST", "/_search/scroll", &id).await;
+        assert_eq!(total(&second), exact);
+    }
+    for not_exact in ["false", "10000"] {
+        let path = format!("/x/_search?scroll=1m&track_total_hits={not_exact}");
+        let (status, answer) = endpoint.call("GET", &path, "").await;
+        assert_eq!(status, 400, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_searches_say_of_scores_and_headers_is_heard() {
+    let endpoint = Endpoint::new();
+    endpoint.fill(&[reading("2026-11-23", "a", 1.0, 0.5)]).await;
+    for (tracked, score) in [(json!(false), Value::Null), (json!(true), json!(1.0))] {
+        let body = json!({"sort": [{"created": "asc"}], "track_scores": tracked});
+        let hits = endpoint.search(body).await["hits"].clone();
+        assert_eq!((&hits["hits"][0]["_score"], &hits["max_score"]), (&score, &score));
+    }
+    let body = "\n{\"size\":0}\n{\"index\":\"none\"}\n{}\n\n{\"size\":1}\n";
+    let (_, answer) = endpoint.call("POST", "/_msearch", body).await;
+    let statuses: Vec<u64> = answer["responses"]
+        .as_array()
+        .expect("responses")
+        .iter()
+        .filter_map(|response| response["status"].as_u64())
+        .collect();
+    assert_eq!(statuses, [200, 404, 200], "{answer}");
+    let body = json!({"query": {"simple_query_string": {"query": "a + b"}}}).to_string();
+    let (status, answer) = endpoint.call("POST", "/anomalies/_search", &body).await;
+    assert_eq!(status, 400);
+    assert!(answer.to_string().contains("simple_query_string"), "{answer}");
+    let body = json!({"query": {"range": {"created": {"lte": "+262142-12-31"}}}}).to_string();
+    assert_eq!(endpoint.call("POST", "/anomalies/_search", &body).await.0, 400);
+    assert_eq!(endpoint.call("POST", "/x/_delete_by_query?conflicts=maybe", "{}").await.0, 400);
+}
+
+#[tokio::test]
 async fn documents_without_an_id_get_one_each() {
     let endpoint = Endpoint::new();
     let body = "{\"create\":{}}\n{\"a\":1}\n{\"index\":{}}\n{\"a\":1}\n{\"delete\":{}}\n";
