@@ -14,6 +14,7 @@ mod output;
 mod over;
 mod sort;
 mod state;
+mod waiting;
 mod window;
 
 pub use errors::ErrorRow;
