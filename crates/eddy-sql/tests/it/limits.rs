@@ -179,7 +179,7 @@ fn texts_of_rows_that_leave_together_are_bounded() {
         )
     };
     let limits = Limits { held_bytes: 230_000, released_rows: 50, ..Limits::default() };
-    let rows = [(0, 1.0), (1, 1.0), (2, 100.0), (3, 100.0)];
+    let rows = [(0, 1.0), (1, 100.0), (2, 200.0), (3, 300.0)];
     let error = refused(&text("ORDER BY FLOOR(s.ROWTIME TO HOUR)"), limits, None, &rows);
     assert!(error.contains("HOTSPOTS_RESULT of pump B needs more than 230000"), "{error}");
     // By event time so many rows leave in parts.
