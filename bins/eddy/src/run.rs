@@ -87,8 +87,12 @@ fn run_pipeline(mut settings: Settings, args: &RunArgs) -> Result<()> {
     // A read of standard input cannot be cancelled: it must not hold the end up.
     runtime.shutdown_background();
     match done {
-        // What it has not seen is not committed, and comes again at the next start.
-        Err(error) if error.chain().any(|it| it.is::<StdoutClosed>()) => Ok(()),
+        // Whoever read the rows has seen enough. Beside other sinks it is an error: theirs stop too.
+        Err(error)
+            if settings.sinks.len() == 1 && error.chain().any(|it| it.is::<StdoutClosed>()) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

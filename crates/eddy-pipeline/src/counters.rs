@@ -44,9 +44,10 @@ pub struct Totals {
     pub filtered: u64,
     /// Rows that became part of a group.
     pub aggregated: u64,
-    /// Rows of the error stream: an expression failed, or the row was later than a T-sort or the allowed
-    /// lateness permits.
+    /// Rows of the error stream: an expression failed.
     pub failed: u64,
+    /// Rows of the error stream that were later than a T-sort or the allowed lateness permits.
+    pub late: u64,
     /// Rows that left, all streams together.
     pub rows_out: u64,
     /// The same by stream.
@@ -96,6 +97,7 @@ impl Totals {
             filtered,
             aggregated,
             failed,
+            late,
             rows_out,
             rows_out_by_stream,
             unrouted,
@@ -123,6 +125,7 @@ impl Totals {
         self.filtered += filtered;
         self.aggregated += aggregated;
         self.failed += failed;
+        self.late += late;
         self.rows_out += rows_out;
         for (stream, n_rows) in rows_out_by_stream {
             *self.rows_out_by_stream.entry(stream.clone()).or_default() += n_rows;

@@ -103,10 +103,17 @@ pub(crate) trait Engine: Send {
         made: &mut Made,
     ) -> Result<(), StreamError>;
 
-    /// Nothing of what was taken waits for other records of the turn any longer.
+    /// Nothing of what was taken waits for other records of the turn any longer. What that lets go
+    /// leaves by [`Engine::more`] as well; so it is with `pass` and `finish`.
     fn end_turn(&mut self, made: &mut Made) -> Result<(), StreamError> {
         let _ = made;
         Ok(())
+    }
+
+    /// More of what a call has let go, a bounded part at a time. Says whether there was any.
+    fn more(&mut self, made: &mut Made) -> Result<bool, StreamError> {
+        let _ = made;
+        Ok(false)
     }
 
     /// The earliest watermark that lets something go, where time alone does.

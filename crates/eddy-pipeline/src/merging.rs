@@ -110,7 +110,7 @@ impl Worker {
     async fn pass(&mut self, watermark_ms: i64) -> Result<(), StreamError> {
         let mut made = Made::default();
         self.engine.pass(watermark_ms, &mut made)?;
-        let let_go = made.len() > 0;
+        let let_go = self.drain(&mut made).await? || made.len() > 0;
         self.hand_over(made).await?;
         if let Some(merging) = self.merging() {
             let pause_ms = if let_go { 0 } else { NOTHING_DUE_MS };

@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, Journal, Merged};
 use crate::delivery::Delivery;
 use crate::engine::Engine;
 use crate::input::Input;
-use crate::merging::Merging;
+use crate::merging::{MERGED, Merging};
 use crate::models::{check_models, forget_models, inherit_models};
 use crate::prefetch::{Prefetch, Reading};
 use crate::shards::Shards;
@@ -88,6 +88,9 @@ pub(crate) async fn work(
             (saved, start)
         }
         None => {
+            if assignment.is_none() {
+                tell_of_merged(pipeline, &stream).await?;
+            }
             let start_ms = match configured {
                 Start::Latest => Some(pipeline.clock.now_ms()),
                 Start::AtTimestamp(start_ms) => Some(start_ms),
@@ -187,6 +190,19 @@ async fn tell_of_shards(
             );
             return Ok(());
         }
+    }
+    Ok(())
+}
+
+/// The same the other way round.
+async fn tell_of_merged(pipeline: &Pipeline, stream: &StreamIdentity) -> Result<(), StreamError> {
+    let merged = PartitionId::new(MERGED);
+    let Some(state) = pipeline.state.view(&stream.name, &merged).await? else { return Ok(()) };
+    if Checkpoint::load(state.as_ref()).await?.is_some_and(|saved| saved.stream == *stream) {
+        tracing::warn!(
+            "merge = false is new for a stream that was read before: reading starts where a first \
+             run does, with new models; what is known of the merged order is left as it is",
+        );
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ pub fn publish(counters: &Counters) {
         ("eddy_sql_rows_filtered_total", totals.filtered),
         ("eddy_sql_rows_aggregated_total", totals.aggregated),
         ("eddy_sql_rows_failed_total", totals.failed),
+        ("eddy_sql_rows_late_total", totals.late),
         ("eddy_sql_rows_unrouted_total", totals.unrouted),
         ("eddy_partition_restarts_total", totals.restarts),
     ] {

@@ -149,6 +149,7 @@ impl Worker {
         self.commit().await?;
         let mut made = Made::default();
         self.engine.finish(&mut made)?;
+        self.drain(&mut made).await?;
         self.hand_over(made).await?;
         self.delivery.flush(self.checkpoint.position.as_ref()).await?;
         self.checkpoint.closed = true;
@@ -241,6 +242,7 @@ impl Worker {
                 n_taken += 1;
                 if made.len() >= most_rows || self.engine.is_crowded() {
                     self.engine.end_turn(&mut made)?;
+                    self.drain(&mut made).await?;
                     let (delivered, rest) = undelivered.split_at(n_taken);
                     (undelivered, n_taken) = (rest, 0);
                     self.deliver(delivered, std::mem::take(&mut made)).await?;
@@ -250,9 +252,25 @@ impl Worker {
                 }
             }
             self.engine.end_turn(&mut made)?;
+            self.drain(&mut made).await?;
             tokio::task::yield_now().await;
         }
         self.deliver(undelivered, made).await
+    }
+
+    /// Has everything leave that the engine has let go. Steps stay bounded and other tasks get their
+    /// turns; the position stays where it is, so that no commit falls between the parts. Says whether
+    /// something was handed over.
+    pub(crate) async fn drain(&mut self, made: &mut Made) -> Result<bool, StreamError> {
+        let mut handed_over = false;
+        while self.engine.more(made)? {
+            if made.len() >= MAX_STEP_ROWS {
+                self.hand_over(std::mem::take(made)).await?;
+                handed_over = true;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(handed_over)
     }
 
     /// Hands over what was made of `records`: the next commit waits for it.

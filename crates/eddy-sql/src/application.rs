@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, TimestampMillisecondArray};
 use arrow::datatypes::SchemaRef;
 use eddy_detect::RowClock;
-use eddy_record::{Column, RecordFormat, Schema, format_timestamp_ms};
+use eddy_record::{Column, RecordFormat, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{RunError, SqlError};
@@ -14,12 +14,9 @@ use crate::input::METADATA;
 use crate::options::Options;
 use crate::parse::parse;
 use crate::plan::{Graph, StreamPlan, parallel, plan};
-use crate::run::{
-    Chunk, ErrorRow, Errors, EventTime, Operator, OutputWriter, Reader, StreamRows, Writer,
-    write_text,
-};
+use crate::run::{Chunk, ErrorRow, Errors, EventTime, Operator, Reader, StreamRows, Writer};
 use crate::types::Type;
-use crate::{InputBatch, OutputRow, Watched};
+use crate::{Emission, InputBatch, Watched};
 
 /// What became of the rows. Every row of the source is in one of `rows_in` and `rejected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,17 +63,6 @@ pub struct Application {
     fingerprint: u64,
     has_metadata: bool,
     watched: Option<Arc<Watched>>,
-}
-
-/// Rows that leave at one step, in order, and rows at fault.
-#[derive(Clone, Debug, Default)]
-pub struct Emission {
-    streams: Vec<StreamRows>,
-    // (stream, row)
-    order: Vec<(u32, u32)>,
-    /// The rows of the error stream, in order.
-    pub errors: Vec<ErrorRow>,
-    errors_leave: bool,
 }
 
 /// What a snapshot begins with; the version stands behind it.
@@ -138,7 +124,10 @@ impl Application {
         let mut application = Self::new(text, options)
             .map_err(|error| RunError::Snapshot { reason: error.to_string() })?;
         if application.fingerprint.cast_signed() != fingerprint {
-            return Err(wrong("it is of another application: its text, schema or seed differ"));
+            return Err(wrong(
+                "it is of another application: its text, schema, outputs, reference data, seed, rowtime \
+                 or allowed lateness differ",
+            ));
         }
         application.clock = RowClock::resume((now_ms != i64::MIN).then_some(now_ms));
         application.counters = counters;
@@ -262,17 +251,25 @@ impl Application {
     /// # Errors
     /// More is held than fits; the application cannot go on.
     pub fn push(&mut self, batch: &mut InputBatch) -> Result<Emission, RunError> {
+        let emission = self.push_part(batch)?;
+        self.with_rest(emission)
+    }
+
+    /// As [`Application::push`], but of what event time lets go only so much leaves as is bounded
+    /// ([`Limits::released_rows`](crate::Limits::released_rows)): the others by
+    /// [`Application::rest`], or before what the next call lets go.
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn push_part(&mut self, batch: &mut InputBatch) -> Result<Emission, RunError> {
+        let mut emission = self.with_rest(Emission::default())?;
         let times = std::mem::take(&mut batch.times);
         self.counters.rows_in += times.len() as u64;
         let (columns, ids) = batch.take();
         if let Some(event_time) = &mut self.event_time {
-            let mut late = Vec::new();
-            let (counters, limits) = (&mut self.counters, &self.options.limits);
-            let mut errors =
-                Errors { pump: "", limits, rows: &mut late, counters, operator_idx: 0 };
-            let source = event_time.take(columns, ids, times, &mut errors)?;
-            self.clock.advance(event_time.watermark());
-            return self.run(source, late);
+            event_time.arrive(columns, ids, times);
+            emission.append(self.part()?);
+            return Ok(emission);
         }
         let rowtimes: Vec<i64> = times
             .iter()
@@ -287,6 +284,34 @@ impl Application {
         let rowtimes: ArrayRef = Arc::new(TimestampMillisecondArray::from(rowtimes));
         let ticks = (0..n_rows).collect();
         self.run(Chunk { columns, rowtimes, ids, ticks, watermarks }, Vec::new())
+    }
+
+    /// More of what a call of [`Application::push_part`] and its like let go; `None` when all has
+    /// left.
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn rest(&mut self) -> Result<Option<Emission>, RunError> {
+        let has_more = self.event_time.as_ref().is_some_and(EventTime::has_more);
+        if has_more { self.part().map(Some) } else { Ok(None) }
+    }
+
+    fn with_rest(&mut self, mut emission: Emission) -> Result<Emission, RunError> {
+        while let Some(more) = self.rest()? {
+            emission.append(more);
+        }
+        Ok(emission)
+    }
+
+    /// The next of what event time lets go.
+    fn part(&mut self) -> Result<Emission, RunError> {
+        let Some(event_time) = &mut self.event_time else { return Ok(Emission::default()) };
+        let mut rows = Vec::new();
+        let (counters, limits) = (&mut self.counters, &self.options.limits);
+        let mut errors = Errors { pump: "", limits, rows: &mut rows, counters, operator_idx: 0 };
+        let source = event_time.next(&mut errors)?;
+        self.clock.advance(event_time.watermark());
+        self.run(source, rows)
     }
 
     /// Reports a record that does not fit the schema: it goes to the error stream.
@@ -309,8 +334,7 @@ impl Application {
             id: None,
             tick: 0,
         };
-        let errors_leave = self.graph.errors_leave;
-        Emission { errors: vec![error], errors_leave, ..Emission::default() }
+        Emission::new(Vec::new(), vec![error], self.graph.errors_leave, 1)
     }
 
     /// Time has passed without a row: whatever ends before `watermark_ms` leaves.
@@ -318,8 +342,19 @@ impl Application {
     /// # Errors
     /// As [`Application::push`].
     pub fn advance_watermark(&mut self, watermark_ms: i64) -> Result<Emission, RunError> {
+        let emission = self.advance_watermark_part(watermark_ms)?;
+        self.with_rest(emission)
+    }
+
+    /// As [`Application::advance_watermark`], in parts as [`Application::push_part`].
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn advance_watermark_part(&mut self, watermark_ms: i64) -> Result<Emission, RunError> {
+        let mut emission = self.with_rest(Emission::default())?;
         self.clock.advance(watermark_ms);
-        self.pass(self.clock.now_ms().unwrap_or(i64::MIN))
+        emission.append(self.pass(self.clock.now_ms().unwrap_or(i64::MIN))?);
+        Ok(emission)
     }
 
     /// The input has ended: every open window and every sort leaves. Nothing may be pushed behind.
@@ -327,22 +362,32 @@ impl Application {
     /// # Errors
     /// As [`Application::push`].
     pub fn finish(&mut self) -> Result<Emission, RunError> {
-        self.pass(i64::MAX)
+        let emission = self.finish_part()?;
+        self.with_rest(emission)
+    }
+
+    /// As [`Application::finish`], in parts as [`Application::push_part`].
+    ///
+    /// # Errors
+    /// As [`Application::push`].
+    pub fn finish_part(&mut self) -> Result<Emission, RunError> {
+        let mut emission = self.with_rest(Emission::default())?;
+        emission.append(self.pass(i64::MAX)?);
+        Ok(emission)
     }
 
     fn pass(&mut self, time: i64) -> Result<Emission, RunError> {
-        let source = match &mut self.event_time {
-            Some(event_time) => event_time.advance(time)?,
-            None => {
-                let schema = stream_schema(&self.graph.streams[0]);
-                Chunk::empty(&schema, self.options.has_ids, Arc::from([time]))
-            }
-        };
-        self.run(source, Vec::new())
+        if let Some(event_time) = &mut self.event_time {
+            event_time.advance(time);
+            return self.part();
+        }
+        let schema = stream_schema(&self.graph.streams[0]);
+        self.run(Chunk::empty(&schema, self.options.has_ids, Arc::from([time])), Vec::new())
     }
 
     fn run(&mut self, source: Chunk, mut errors: Vec<ErrorRow>) -> Result<Emission, RunError> {
         let Self { graph, counters, options, watched, .. } = self;
+        let n_ticks = source.watermarks.len();
         let empty = |stream: usize| {
             let schema = stream_schema(&graph.streams[stream]);
             Chunk::empty(&schema, options.has_ids, Arc::clone(&source.watermarks))
@@ -365,7 +410,7 @@ impl Application {
             pumped.push(chunk.n_rows());
             filled[pump.into].push(chunk);
         }
-        let mut emission = Emission { errors_leave: graph.errors_leave, ..Emission::default() };
+        let mut leaving = Vec::new();
         for (stream_idx, stream) in graph.streams.iter().enumerate() {
             if !stream.is_output {
                 continue;
@@ -377,13 +422,12 @@ impl Application {
             }
             counters.rows_out += chunk.n_rows() as u64;
             let columns = stream.fields.iter().filter(|field| !field.hidden);
-            emission.streams.push(StreamRows {
+            leaving.push(StreamRows {
                 stream: stream.name.as_str().into(),
                 columns: columns.map(|field| (field.name.clone(), field.sql_type)).collect(),
                 chunk,
             });
         }
-        emission.put_in_order();
         if let Some(watched) = watched {
             // What nobody reads is complete as well.
             for (stream, filled) in streams.iter_mut().zip(&mut filled) {
@@ -392,8 +436,7 @@ impl Application {
             watched.step(counters, &pumped, &streams);
         }
         errors.sort_by_key(|row| row.tick);
-        emission.errors = errors;
-        Ok(emission)
+        Ok(Emission::new(leaving, errors, graph.errors_leave, n_ticks))
     }
 }
 
@@ -409,92 +452,6 @@ fn complete(stream: &mut Chunk, filled: &mut Vec<Chunk>) -> Result<(), RunError>
         *stream = Chunk::merge(std::mem::take(filled))?;
     }
     Ok(())
-}
-
-impl Emission {
-    fn put_in_order(&mut self) {
-        for (stream_idx, stream) in self.streams.iter().enumerate() {
-            let stream_idx = u32::try_from(stream_idx).expect("an application has fewer streams");
-            let n_rows = u32::try_from(stream.n_rows()).expect("a batch has fewer rows");
-            self.order.extend((0..n_rows).map(|row| (stream_idx, row)));
-        }
-        if self.streams.len() > 1 {
-            let streams = &self.streams;
-            self.order.sort_by_key(|(stream, row)| {
-                (streams[*stream as usize].chunk.ticks[*row as usize], *stream, *row)
-            });
-        }
-    }
-
-    /// How many rows leave.
-    pub fn n_rows(&self) -> usize {
-        self.order.len()
-    }
-
-    /// The rows by stream, each stream's in order.
-    pub fn streams(&self) -> &[StreamRows] {
-        &self.streams
-    }
-
-    /// The rows of all destination streams in the order in which they leave.
-    pub fn rows(&self) -> impl Iterator<Item = OutputRow> {
-        self.order.iter().map(|(stream, row)| self.streams[*stream as usize].row(*row as usize))
-    }
-
-    /// Appends the rows as lines of JSON, in the order in which they leave. The error stream's are
-    /// among them if it is an output.
-    pub fn write_ndjson(&self, out: &mut Vec<u8>) {
-        let mut writers: Vec<OutputWriter<'_>> =
-            self.streams.iter().map(OutputWriter::new).collect();
-        let mut errors = if self.errors_leave { self.errors.as_slice() } else { &[] };
-        for (stream, row) in &self.order {
-            let tick = self.streams[*stream as usize].chunk.ticks[*row as usize];
-            while let Some((first, rest)) = errors.split_first() {
-                if first.tick >= tick {
-                    break;
-                }
-                write_error(first, out);
-                errors = rest;
-            }
-            writers[*stream as usize].write(*row as usize, out);
-        }
-        errors.iter().for_each(|error| write_error(error, out));
-    }
-
-    /// Whether the error stream is an output, whose rows [`Emission::write_ndjson`] writes.
-    pub fn errors_leave(&self) -> bool {
-        self.errors_leave
-    }
-
-    /// Appends the rows of the error stream as lines of JSON.
-    pub fn write_errors_ndjson(&self, out: &mut Vec<u8>) {
-        self.errors.iter().for_each(|error| write_error(error, out));
-    }
-}
-
-fn write_error(error: &ErrorRow, out: &mut Vec<u8>) {
-    let time = format_timestamp_ms(error.error_time_ms);
-    out.extend_from_slice(b"{\"stream\":\"error_stream\",\"rowtime\":");
-    write_text(&time, out);
-    let fields = [
-        ("ERROR_TIME", time.as_str()),
-        ("ERROR_LEVEL", "ERROR"),
-        ("ERROR_NAME", &error.error_name),
-        ("MESSAGE", &error.message),
-        ("DATA_ROWTIME", &format_timestamp_ms(error.data_rowtime_ms)),
-        ("DATA_ROW", &error.data_row_hex()),
-        ("PUMP_NAME", &error.pump_name),
-    ];
-    out.extend_from_slice(b",\"row\":{");
-    for (idx, (name, value)) in fields.into_iter().enumerate() {
-        if idx > 0 {
-            out.push(b',');
-        }
-        write_text(name, out);
-        out.push(b':');
-        write_text(value, out);
-    }
-    out.extend_from_slice(b"}}\n");
 }
 
 /// The columns that an application declares for its streams, each name once: a guess at what the

@@ -47,6 +47,7 @@
 
 mod application;
 mod definition;
+mod emission;
 mod error;
 mod expr;
 mod input;
@@ -62,8 +63,9 @@ mod types;
 mod watch;
 mod yaml;
 
-pub use application::{Application, Counters, Emission, declared_columns};
+pub use application::{Application, Counters, declared_columns};
 pub use definition::{DefinedOutput, DefinedReference, Definition, DefinitionError};
+pub use emission::Emission;
 pub use error::{Place, RunError, SqlError};
 pub use input::{Arrival, InputBatch};
 pub use limits::Limits;

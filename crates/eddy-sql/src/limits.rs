@@ -8,6 +8,9 @@ pub struct Limits {
     /// Rows that one ORDER BY, or event time, holds back. Default: 4 000 000, a second of the fastest
     /// stream, or the rows of a minute's lateness.
     pub held_rows: usize,
+    /// Rows that leave event time in one part: a jump of the time may let go all that is held.
+    /// What comes out does not depend on it. Default: 8192, as many as a filter takes together.
+    pub released_rows: usize,
     /// Rows in the sliding windows of one OVER, in all partitions. Default: 4 000 000.
     pub window_rows: usize,
     /// Rows that one side of a join holds. Default: 1 000 000.
@@ -28,6 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             held_rows: 4_000_000,
+            released_rows: 8192,
             window_rows: 4_000_000,
             join_rows: 1_000_000,
             held_bytes: 1 << 30,
@@ -37,6 +41,10 @@ impl Default for Limits {
         }
     }
 }
+
+/// What a row that waits for its time takes beside its values: its place in the order, and its part
+/// of the arrays of a run, of which there are at most one for 64 rows.
+pub(crate) const WAITING_ROW_BYTES: usize = 96;
 
 /// Models of a forest with PARTITION BY.
 pub(crate) const MAX_MODELS: usize = 100_000;

@@ -28,6 +28,9 @@ pub struct Options {
     /// late, and goes to the error stream. Default (`None`): there is no event time, and a row's time
     /// is moved up to the stream's.
     pub lateness_ms: Option<i64>,
+    /// The field or column that the rows' times are of, which windows that are saved depend on.
+    /// Default (`None`): they are times of arrival, or it does not matter.
+    pub rowtime: Option<String>,
     /// Whether rows that leave have ids, made of those of the records. Default: no.
     pub has_ids: bool,
     /// Reference data: tables that streams are joined with.
@@ -50,6 +53,7 @@ impl Options {
             seed: 1,
             start_ms: 0,
             lateness_ms: None,
+            rowtime: None,
             has_ids: false,
             tables: Vec::new(),
             limits: Limits::default(),
@@ -78,6 +82,9 @@ impl Options {
         }
         if let Some(lateness_ms) = self.lateness_ms {
             parts.push(format!("lateness {lateness_ms} ms"));
+        }
+        if let Some(rowtime) = &self.rowtime {
+            parts.push(format!("rowtime {rowtime}"));
         }
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes().chain([0])).collect();
         fnv1a(&bytes)

@@ -52,6 +52,15 @@ impl Rowtime {
         Ok(Self::Field { name, column_idx })
     }
 
+    /// The name for [`Options::rowtime`](crate::Options::rowtime); `schema` is the application's.
+    pub fn name(&self, schema: &Schema) -> Option<String> {
+        match self {
+            Self::Clock => None,
+            Self::Column(column_idx) => schema.columns.get(*column_idx).map(|it| it.name.clone()),
+            Self::Field { name, .. } => Some(name.clone()),
+        }
+    }
+
     /// Whether time passes without records.
     pub fn passes_alone(&self) -> bool {
         *self == Self::Clock

@@ -26,6 +26,8 @@ pub(crate) struct Field {
     pub(crate) sql_type: Type,
     /// Not part of `*`.
     pub(crate) hidden: bool,
+    /// The original does not have it: the application's own names go before it.
+    pub(crate) extension: bool,
     /// Its values grow with the stream's time, and windows may be made of it: no row comes any more
     /// whose value lies in a step that the time has passed. A millisecond for ROWTIME itself, else
     /// what it was rounded down to, or the window that its rows waited in.
@@ -34,7 +36,7 @@ pub(crate) struct Field {
 
 impl Field {
     pub(crate) fn new(name: impl Into<String>, sql_type: Type) -> Self {
-        Self { name: name.into(), sql_type, hidden: false, step: None }
+        Self { name: name.into(), sql_type, hidden: false, extension: false, step: None }
     }
 }
 
@@ -99,6 +101,12 @@ impl Scope {
         })
     }
 
+    /// Whether a name means a column that the original does not have.
+    pub(crate) fn is_extension(&self, name: &Ident) -> bool {
+        let column = self.resolve(std::slice::from_ref(name)).ok().and_then(|it| it.column_idx());
+        column.and_then(|idx| self.fields.get(idx)).is_some_and(|field| field.extension)
+    }
+
     /// The column that a name means: `name`, `stream.name`, `schema.stream.name`.
     pub(crate) fn resolve(&self, parts: &[Ident]) -> Result<Typed, SqlError> {
         let (column, before) = parts.split_last().expect("a name has a part");
@@ -115,14 +123,16 @@ impl Scope {
             None => &self.relations,
         };
         let mut found = Vec::new();
-        for any_case in [false, true] {
+        // What is part of `*` goes before what is not, however either is written.
+        for (hidden, any_case) in [(false, false), (false, true), (true, false), (true, true)] {
             for relation in relations.iter().filter(|relation| !any_case || relation.any_case) {
                 let matches = |name: &str| {
                     name == wanted || (any_case && name.to_uppercase() == wanted.to_uppercase())
                 };
                 for idx in relation.columns.clone() {
+                    let field = &self.fields[idx];
                     // A relation may have two names.
-                    if matches(&self.fields[idx].name) && !found.contains(&idx) {
+                    if field.hidden == hidden && matches(&field.name) && !found.contains(&idx) {
                         found.push(idx);
                     }
                 }
@@ -130,11 +140,6 @@ impl Scope {
             if !found.is_empty() {
                 break;
             }
-        }
-        // What is part of `*` goes before what is not.
-        let is_visible = |idx: &usize| !self.fields[*idx].hidden;
-        if found.iter().any(is_visible) {
-            found.retain(is_visible);
         }
         if found.is_empty() && wanted == ROWTIME {
             let column_idx = relation.and_then(|relation| relation.rowtime);

@@ -182,12 +182,18 @@ fn by_hand(input: &[u8], out: &mut Out) -> Result<()> {
 fn write(second: &mut Vec<Scored<'_>>, out: &mut Vec<u8>) -> Result<()> {
     let Some(first) = second.first() else { return Ok(()) };
     second_text(first.time_ms / 1000, out);
-    let time_text = out.split_off(0);
+    let mut time_text = out.split_off(0);
+    let digits_from = time_text.len();
+    time_text.extend_from_slice(b"000");
     second.sort_by(|a, b| b.score.total_cmp(&a.score));
     for Scored { score, time_ms, reading } in second.drain(..) {
+        let mut ms = time_ms % 1000;
+        for digit in time_text[digits_from..].iter_mut().rev() {
+            *digit = b"0123456789"[(ms % 10).unsigned_abs() as usize];
+            ms /= 10;
+        }
         out.extend_from_slice(br#"{"stream":"DESTINATION_SQL_STREAM","rowtime":""#);
         out.extend_from_slice(&time_text);
-        write!(out, "{:03}", time_ms % 1000)?;
         out.extend_from_slice(br#"Z","row":{"iotName":"#);
         serde_json::to_writer(&mut *out, &reading.name)?;
         out.extend_from_slice(br#","iotValue":"#);
@@ -196,7 +202,6 @@ fn write(second: &mut Vec<Scored<'_>>, out: &mut Vec<u8>) -> Result<()> {
         number(score, out)?;
         out.extend_from_slice(br#","created":""#);
         out.extend_from_slice(&time_text);
-        write!(out, "{:03}", time_ms % 1000)?;
         out.extend_from_slice(b"Z\"}}\n");
     }
     Ok(())

@@ -72,7 +72,9 @@ pub(super) fn load(path: &Path, args: &SqlArgs, sample: Option<Sample<'_>>) -> R
     };
     let mut decoded = decoded.unwrap_or_else(|| schema.clone());
     let rowtime = Rowtime::new(&args.rowtime, &schema, &mut decoded).map_err(|it| anyhow!(it))?;
+    let named = rowtime.name(&schema);
     let mut options = Options::new(schema);
+    options.rowtime = named;
     options.lateness_ms =
         rowtime.lateness_ms(args.lateness_ms).map_err(|it| anyhow!("--lateness-ms: {it}"))?;
     options.seed = args.seed;

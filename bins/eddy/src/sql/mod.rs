@@ -325,8 +325,9 @@ impl Running {
             }
         };
         self.push()?;
-        let emission = self.application.finish()?;
+        let emission = self.application.finish_part()?;
         self.write(&emission)?;
+        self.write_rest()?;
         self.flush()?;
         Ok(has_ended)
     }
@@ -370,8 +371,16 @@ impl Running {
     }
 
     fn push(&mut self) -> Result<()> {
-        let emission = self.application.push(&mut self.batch)?;
-        self.write(&emission)
+        let emission = self.application.push_part(&mut self.batch)?;
+        self.write(&emission)?;
+        self.write_rest()
+    }
+
+    fn write_rest(&mut self) -> Result<()> {
+        while let Some(emission) = self.application.rest()? {
+            self.write(&emission)?;
+        }
+        Ok(())
     }
 
     fn write(&mut self, emission: &Emission) -> Result<()> {

@@ -86,7 +86,7 @@ impl Running {
             return Ok(());
         }
         let start = Instant::now();
-        let emission = self.application.push(&mut self.batch).map_err(stopped)?;
+        let emission = self.application.push_part(&mut self.batch).map_err(stopped)?;
         self.emit(emission, made);
         made.totals.score_ns += nanoseconds(start);
         Ok(())
@@ -164,7 +164,8 @@ impl Running {
         totals.rows_in += now.rows_in - before.rows_in;
         totals.filtered += now.filtered - before.filtered;
         totals.aggregated += now.aggregated - before.aggregated;
-        totals.failed += now.failed + now.late - before.failed - before.late;
+        totals.failed += now.failed - before.failed;
+        totals.late += now.late - before.late;
         totals.clamped += now.clamped - before.clamped;
         totals.unscored += now.unscored - before.unscored;
         self.counted = now;
@@ -242,6 +243,7 @@ impl Engine for Running {
                 Err(reason) => {
                     // Rows before it go first.
                     self.push(made)?;
+                    while self.more(made)? {}
                     let time_ms = if self.parts.rowtime.passes_alone() {
                         timed.rowtime_ms
                     } else {
@@ -268,13 +270,21 @@ impl Engine for Running {
         self.push(made)
     }
 
+    fn more(&mut self, made: &mut Made) -> Result<bool, StreamError> {
+        let start = Instant::now();
+        let Some(emission) = self.application.rest().map_err(stopped)? else { return Ok(false) };
+        self.emit(emission, made);
+        made.totals.score_ns += nanoseconds(start);
+        Ok(true)
+    }
+
     fn due_ms(&self) -> Option<i64> {
         // Where a field is the time, that of arrival says nothing.
         if self.parts.rowtime.passes_alone() { self.application.due_ms() } else { None }
     }
 
     fn pass(&mut self, watermark_ms: i64, made: &mut Made) -> Result<(), StreamError> {
-        let emission = self.application.advance_watermark(watermark_ms).map_err(stopped)?;
+        let emission = self.application.advance_watermark_part(watermark_ms).map_err(stopped)?;
         self.emit(emission, made);
         Ok(())
     }
@@ -284,7 +294,7 @@ impl Engine for Running {
     }
 
     fn finish(&mut self, made: &mut Made) -> Result<(), StreamError> {
-        let emission = self.application.finish().map_err(stopped)?;
+        let emission = self.application.finish_part().map_err(stopped)?;
         self.emit(emission, made);
         Ok(())
     }

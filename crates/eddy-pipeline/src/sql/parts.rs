@@ -123,6 +123,7 @@ impl ApplicationParts {
         let mut decoded = schema.clone();
         let rowtime = Rowtime::new(&application.rowtime, &schema, &mut decoded)
             .map_err(|problem| invalid(format!("application.{problem}")))?;
+        options.rowtime = rowtime.name(&schema);
         options.lateness_ms = rowtime
             .lateness_ms(application.lateness_ms)
             .map_err(|problem| invalid(format!("application.lateness_ms: {problem}")))?;

@@ -234,9 +234,9 @@ fn key_exprs<'e>(
         return Ok(stagger.partition_by.iter().collect());
     }
     let resolved = keys.iter().map(|key| {
-        // The name of an item, where no column has that name.
+        // The name of an item, where no column has that name but one that the original has not.
         if let Expr::Identifier(ident) = key
-            && before.expr(key).is_err()
+            && (before.expr(key).is_err() || before.scope.is_extension(ident))
         {
             let wanted = cased(&ident.value, ident.quote_style);
             let item = items.iter().find(|item| item.is_named && item.name == wanted);

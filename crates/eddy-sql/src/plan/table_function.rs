@@ -181,9 +181,11 @@ impl<'a> Planner<'a> {
         if self.marks.names_grades {
             // An extension: no part of `*`, so that what was written without them stays as it is.
             let grades = [ANOMALY_GRADE, ANOMALY_THRESHOLD];
-            fields.extend(
-                grades.map(|name| Field { hidden: true, ..Field::new(name, Type::Double) }),
-            );
+            fields.extend(grades.map(|name| Field {
+                hidden: true,
+                extension: true,
+                ..Field::new(name, Type::Double)
+            }));
         }
         let node = Node::apply(forests, node);
         Ok(Planned { node, scope: Scope::of(None, fields, false) })

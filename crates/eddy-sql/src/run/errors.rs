@@ -123,6 +123,12 @@ impl Errors<'_> {
         Ok(())
     }
 
+    /// The same for the texts of one column of rows that leave together, as a sort lets them: an
+    /// array has offsets of 31 bits.
+    pub(crate) fn check_texts(&self, what: &str, n_bytes: usize) -> Result<(), RunError> {
+        self.check_bytes(what, n_bytes, self.limits.held_bytes.min(i32::MAX as usize))
+    }
+
     fn held(&self, what: &str) -> String {
         if self.pump.is_empty() { what.to_owned() } else { format!("{what} of pump {}", self.pump) }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, new_empty_array};
 use arrow::compute::concat;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
@@ -26,6 +26,16 @@ pub(crate) struct Expressions {
 impl Expressions {
     pub(crate) fn new(exprs: impl IntoIterator<Item = Typed>, schema: SchemaRef) -> Self {
         Self { exprs: exprs.into_iter().map(|typed| typed.expr).collect(), schema }
+    }
+
+    /// Of the rows that they are over.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The types of the values.
+    pub(crate) fn types(&self) -> Result<Vec<DataType>, RunError> {
+        self.exprs.iter().map(|expr| Ok(expr.data_type(&self.schema)?)).collect()
     }
 
     /// The values, and the rows that have them.

@@ -1,16 +1,15 @@
 //! Event time: the source's rows wait until the watermark has reached their times, and go on in the
 //! order of those. The watermark is the latest time seen less the lateness that is allowed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, TimestampMillisecondArray};
-use arrow::compute::interleave;
-use arrow::datatypes::{SchemaRef, TimestampMillisecondType};
+use arrow::array::{ArrayRef, TimestampMillisecondArray};
+use arrow::datatypes::SchemaRef;
 
 use super::Chunk;
 use super::errors::Errors;
-use super::state::{Reader, Writer};
+use super::state::{Reader, Writer, damaged};
+use super::waiting::{At, Waiting};
 use crate::error::RunError;
 
 /// Puts the rows of the source into the order of their times.
@@ -22,36 +21,19 @@ pub(crate) struct EventTime {
     has_ids: bool,
     // No row comes any more whose time is less: what does is late.
     watermark: i64,
-    // Rows that wait, by time and arrival: their run, and their place in it.
-    waiting: BTreeMap<(i64, u64), (u64, usize)>,
-    // Rows that came together, by their first one's arrival, until the last of them has left.
-    runs: BTreeMap<u64, Run>,
-    n_arrived: u64,
-    // Of all runs.
-    n_held: usize,
-    n_bytes: usize,
+    // The watermark as it was last told.
+    told: i64,
+    waiting: Waiting,
+    // Rows that have come and are not looked at yet: their run, and the first of them.
+    arriving: Option<At>,
 }
 
-#[derive(Debug)]
-struct Run {
-    chunk: Chunk,
-    n_bytes: usize,
-    n_waiting: usize,
-}
-
-/// What leaves at one call: rows by run and place, each at a tick of its own, and watermarks.
+/// What leaves in one part: rows by run and place, each at a tick of its own, and watermarks.
 #[derive(Debug, Default)]
 struct Leaving {
-    rows: Vec<(u64, usize)>,
+    rows: Vec<At>,
     ticks: Vec<u32>,
     watermarks: Vec<i64>,
-}
-
-impl Leaving {
-    fn tick(&mut self, watermark: i64) -> u32 {
-        self.watermarks.push(watermark);
-        u32::try_from(self.watermarks.len() - 1).expect("a batch has fewer ticks")
-    }
 }
 
 impl EventTime {
@@ -61,11 +43,9 @@ impl EventTime {
             schema,
             has_ids,
             watermark: i64::MIN,
-            waiting: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            n_arrived: 0,
-            n_held: 0,
-            n_bytes: 0,
+            told: i64::MIN,
+            waiting: Waiting::default(),
+            arriving: None,
         }
     }
 
@@ -74,165 +54,149 @@ impl EventTime {
         self.watermark
     }
 
-    /// Takes rows with their times in the order of arrival, and returns those that the watermark has
-    /// reached, in the order of their times and, where those are alike, of arrival. Late ones are
-    /// reported.
-    pub(crate) fn take(
+    /// Rows with their times in the order of arrival. Nothing may be left of those before.
+    pub(crate) fn arrive(
         &mut self,
         columns: Vec<ArrayRef>,
         ids: Option<ArrayRef>,
         times: Vec<i64>,
-        errors: &mut Errors<'_>,
-    ) -> Result<Chunk, RunError> {
-        let run = self.n_arrived;
-        let mut leaving = Leaving::default();
-        // The rows' ticks matter only where they are late.
-        let mut arrivals = Vec::with_capacity(times.len());
-        let mut late = Vec::new();
-        let mut n_waiting = 0;
-        for (row, time) in times.iter().enumerate() {
-            if *time < self.watermark {
-                late.push((row, self.watermark - time));
-                arrivals.push(leaving.tick(self.watermark));
-                continue;
-            }
-            self.waiting.insert((*time, self.n_arrived + row as u64), (run, row));
-            n_waiting += 1;
-            let reached = time.saturating_sub(self.lateness_ms);
-            let advances = reached > self.watermark;
-            self.watermark = self.watermark.max(reached);
-            self.release(&mut leaving);
-            if advances && leaving.watermarks.last() != Some(&self.watermark) {
-                leaving.tick(self.watermark);
-            }
-            arrivals.push(0);
-        }
+    ) {
+        let ticks = vec![0; times.len()];
         let rowtimes: ArrayRef = Arc::new(TimestampMillisecondArray::from(times));
-        let watermarks: Arc<[i64]> = leaving.watermarks.as_slice().into();
-        let chunk = Chunk { columns, rowtimes, ids, ticks: arrivals, watermarks };
-        for (row, behind_ms) in late {
-            let message = format!(
-                "its time is {behind_ms} ms behind the watermark, which is the latest time less \
-                 the allowed lateness of {} ms",
-                self.lateness_ms
-            );
-            errors.late(&chunk, row, &message);
+        self.put(Chunk { columns, rowtimes, ids, ticks, watermarks: Arc::from([]) });
+    }
+
+    fn put(&mut self, chunk: Chunk) {
+        if chunk.n_rows() > 0 {
+            self.arriving = Some((self.waiting.arrive(chunk), 0));
         }
-        self.n_arrived += chunk.n_rows() as u64;
-        self.hold(run, chunk, n_waiting);
-        let out = self.chunk(leaving)?;
-        let what = "the allowed lateness of the source";
-        errors.check_rows(what, self.n_held, errors.limits.held_rows)?;
-        errors.check_bytes(what, self.n_bytes, errors.limits.held_bytes)?;
-        Ok(out)
     }
 
     /// Time has passed without a row.
-    pub(crate) fn advance(&mut self, watermark: i64) -> Result<Chunk, RunError> {
-        let mut leaving = Leaving::default();
+    pub(crate) fn advance(&mut self, watermark: i64) {
         self.watermark = self.watermark.max(watermark);
-        self.release(&mut leaving);
-        leaving.tick(self.watermark);
-        self.chunk(leaving)
+        self.told = i64::MIN;
     }
 
-    fn hold(&mut self, run: u64, chunk: Chunk, n_waiting: usize) {
-        if n_waiting > 0 {
-            let n_bytes = chunk.n_bytes();
-            self.n_held += chunk.n_rows();
-            self.n_bytes += n_bytes;
-            self.runs.insert(run, Run { chunk, n_bytes, n_waiting });
+    /// Whether there is more for [`EventTime::next`].
+    pub(crate) fn has_more(&self) -> bool {
+        self.arriving.is_some() || self.is_due()
+    }
+
+    fn is_due(&self) -> bool {
+        self.waiting.first_time().is_some_and(|time| time <= self.watermark)
+    }
+
+    /// The next rows that the watermark has reached, a bounded number, in the order of their times
+    /// and, where those are alike, of arrival. Late ones are reported.
+    pub(crate) fn next(&mut self, errors: &mut Errors<'_>) -> Result<Chunk, RunError> {
+        let most = errors.limits.released_rows.max(1);
+        let what = "the allowed lateness of the source";
+        let mut leaving = Leaving::default();
+        let mut late = Vec::new();
+        let mut all_left = self.release(&mut leaving, most);
+        while all_left
+            && leaving.watermarks.len() < 2 * most
+            && let Some((run, row)) = self.arriving
+        {
+            let Some(chunk) = self.waiting.run(run) else { break };
+            let time = chunk.rowtimes().value(row);
+            self.arriving = (row + 1 < chunk.n_rows()).then_some((run, row + 1));
+            if time < self.watermark {
+                let one = Chunk { ticks: vec![0], ..chunk.slice(row, 1) };
+                let tick = self.tick(&mut leaving, self.watermark);
+                late.push((one, tick, self.watermark));
+                self.waiting.forget(run);
+                continue;
+            }
+            self.waiting.wait(time, (run, row));
+            self.watermark = self.watermark.max(time.saturating_sub(self.lateness_ms));
+            all_left = self.release(&mut leaving, most);
+            if all_left {
+                self.waiting.check(what, errors)?;
+            }
         }
+        for (row, tick, watermark) in late {
+            let message = format!(
+                "its time is {} ms behind the watermark, which is the latest time less the allowed \
+                 lateness of {} ms",
+                watermark - row.rowtimes().value(0),
+                self.lateness_ms
+            );
+            errors.late(&Chunk { watermarks: Arc::from([watermark]), ..row }, 0, &message);
+            if let Some(error) = errors.rows.last_mut() {
+                error.tick = tick;
+            }
+        }
+        let Leaving { rows, ticks, watermarks } = leaving;
+        let watermarks: Arc<[i64]> = watermarks.into();
+        let out = match self.waiting.leave(&rows)? {
+            Some(rows) => Chunk { ticks, watermarks, ..rows },
+            None => Chunk::empty(&self.schema, self.has_ids, watermarks),
+        };
+        if self.arriving.is_none() {
+            self.waiting.compact()?;
+        }
+        Ok(out)
+    }
+
+    fn tick(&mut self, leaving: &mut Leaving, watermark: i64) -> u32 {
+        self.told = watermark;
+        leaving.watermarks.push(watermark);
+        u32::try_from(leaving.watermarks.len() - 1).expect("a part has fewer ticks")
     }
 
     /// Rows that the watermark has reached leave, at ticks of their own: as though they had come in
-    /// that order.
-    fn release(&mut self, leaving: &mut Leaving) {
-        while let Some(first) = self.waiting.first_entry() {
-            let time = first.key().0;
-            if time > self.watermark {
-                break;
+    /// that order. Behind the last one the watermark is told. Whether all have left.
+    fn release(&mut self, leaving: &mut Leaving, most: usize) -> bool {
+        while let Some(time) = self.waiting.first_time().filter(|time| *time <= self.watermark) {
+            if leaving.rows.len() >= most {
+                return false;
             }
-            leaving.rows.push(first.remove());
-            let tick = leaving.tick(time);
+            leaving.rows.extend(self.waiting.pop());
+            let tick = self.tick(leaving, time);
             leaving.ticks.push(tick);
         }
-    }
-
-    /// The rows that leave; runs whose last row has left are forgotten.
-    fn chunk(&mut self, leaving: Leaving) -> Result<Chunk, RunError> {
-        let Leaving { rows, ticks, watermarks } = leaving;
-        let watermarks: Arc<[i64]> = watermarks.into();
-        if rows.is_empty() {
-            return Ok(Chunk::empty(&self.schema, self.has_ids, watermarks));
+        if self.told != self.watermark {
+            self.tick(leaving, self.watermark);
         }
-        let out = self.gather(&rows)?;
-        for (run, _) in rows {
-            let Some(held) = self.runs.get_mut(&run) else { continue };
-            held.n_waiting -= 1;
-            if held.n_waiting == 0 {
-                self.n_held -= held.chunk.n_rows();
-                self.n_bytes -= held.n_bytes;
-                self.runs.remove(&run);
-            }
-        }
-        Ok(Chunk { ticks, watermarks, ..out })
-    }
-
-    /// Rows in that order. There is one.
-    fn gather(&self, rows: &[(u64, usize)]) -> Result<Chunk, RunError> {
-        let mut places: BTreeMap<u64, usize> = BTreeMap::new();
-        let mut chunks: Vec<&Chunk> = Vec::new();
-        let mut indices = Vec::with_capacity(rows.len());
-        for (run, row) in rows {
-            let place = *places.entry(*run).or_insert_with(|| {
-                chunks.push(&self.runs[run].chunk);
-                chunks.len() - 1
-            });
-            indices.push((place, *row));
-        }
-        let gathered = |of: &dyn for<'c> Fn(&'c Chunk) -> &'c ArrayRef| {
-            let arrays: Vec<&dyn Array> = chunks.iter().map(|chunk| of(chunk).as_ref()).collect();
-            interleave(&arrays, &indices)
-        };
-        let columns = (0..chunks[0].columns.len())
-            .map(|idx| gathered(&|chunk| &chunk.columns[idx]))
-            .collect::<Result<_, _>>()?;
-        let ids = chunks[0]
-            .ids
-            .is_some()
-            .then(|| gathered(&|chunk| chunk.ids.as_ref().expect("all chunks have ids or none")));
-        Ok(Chunk {
-            columns,
-            rowtimes: gathered(&|chunk| &chunk.rowtimes)?,
-            ids: ids.transpose()?,
-            ticks: vec![0; rows.len()],
-            watermarks: Arc::from([]),
-        })
+        true
     }
 
     pub(crate) fn save(&self, writer: &mut Writer) -> Result<(), RunError> {
         writer.number(self.watermark);
-        let rows: Vec<(u64, usize)> = self.waiting.values().copied().collect();
-        writer.count(usize::from(!rows.is_empty()));
-        if !rows.is_empty() {
-            writer.rows(&self.gather(&rows)?)?;
-        }
-        Ok(())
+        let waiting = self.waiting.all()?;
+        let arriving = self.arriving.and_then(|(run, row)| {
+            let chunk = self.waiting.run(run)?;
+            Some(chunk.slice(row, chunk.n_rows() - row))
+        });
+        // 1: there are rows that wait, 2: there are some that are not looked at yet.
+        writer.count(usize::from(waiting.is_some()) + 2 * usize::from(arriving.is_some()));
+        waiting.iter().chain(&arriving).try_for_each(|rows| writer.rows(rows))
     }
 
     pub(crate) fn restore(&mut self, reader: &mut Reader<'_>) -> Result<(), RunError> {
         self.watermark = reader.number()?;
-        if reader.count()? > 0 {
-            let chunk = reader.rows()?;
-            let times = chunk.rowtimes.as_primitive::<TimestampMillisecondType>();
-            for (row, time) in times.values().iter().enumerate() {
-                self.waiting.insert((*time, row as u64), (0, row));
-            }
-            self.n_arrived = chunk.n_rows() as u64;
-            let n_waiting = chunk.n_rows();
-            self.hold(0, chunk, n_waiting);
+        let parts = reader.count()?;
+        if parts > 3 {
+            return Err(damaged());
         }
+        let mut rows = || {
+            let chunk = reader.rows(&self.schema)?;
+            if chunk.ids.is_some() == self.has_ids { Ok(chunk) } else { Err(damaged()) }
+        };
+        if parts & 1 != 0 {
+            let chunk = rows()?;
+            let times = chunk.rowtimes().clone();
+            let run = self.waiting.arrive(chunk);
+            for (row, time) in times.values().iter().enumerate() {
+                self.waiting.wait(*time, (run, row));
+            }
+        }
+        let arriving = if parts & 2 != 0 { Some(rows()?) } else { None };
+        arriving.into_iter().for_each(|chunk| self.put(chunk));
+        // Saved between two parts: the watermark is told behind the rows that it has reached.
+        self.told = if self.is_due() { i64::MIN } else { self.watermark };
         Ok(())
     }
 }

@@ -177,7 +177,10 @@ impl Operator for Forests {
                     let score = model.forest.score(&point).expect(checked);
                     let attribution = model.forest.attribution(&point).expect(checked);
                     model.forest.update(&point).expect(checked);
-                    texts.append_value(explanation(&self.point, &attribution, self.explains));
+                    let text = explanation(&self.point, &attribution, self.explains);
+                    let n_bytes = texts.values_slice().len() + text.len();
+                    errors.check_texts("ANOMALY_EXPLANATION", n_bytes)?;
+                    texts.append_value(text);
                     score
                 };
                 scores.append_value(score);

@@ -65,7 +65,9 @@ impl Operator for Hotspots {
                 self.said = None;
             }
             let window = &self.window;
-            texts.append_value(self.said.get_or_insert_with(|| result(&window.hotspots())));
+            let said = self.said.get_or_insert_with(|| result(&window.hotspots()));
+            errors.check_texts("HOTSPOTS_RESULT", texts.values_slice().len() + said.len())?;
+            texts.append_value(said);
         }
         chunk.columns.push(Arc::new(texts.finish()));
         Ok(chunk)

@@ -9,7 +9,7 @@ use arrow::datatypes::SchemaRef;
 use super::errors::Errors;
 use super::evaluate::Expressions;
 use super::over::Frame;
-use super::state::{Reader, Writer};
+use super::state::{Reader, Writer, damaged};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::{Typed, arrow_schema};
@@ -337,7 +337,11 @@ impl Operator for StreamJoin {
             if n_held == 0 {
                 continue;
             }
-            let rows = reader.rows()?;
+            let types = side.types.iter().copied();
+            let rows = reader.rows(&arrow_schema(types.chain([Type::Timestamp])))?;
+            if rows.n_rows() != n_held {
+                return Err(damaged());
+            }
             let n_bytes = rows.n_bytes() / n_held;
             for (row, (time, matched)) in times.into_iter().enumerate() {
                 side.hold(Held { row: rows.slice(row, 1), time, matched, n_bytes });
@@ -480,4 +484,33 @@ impl Operator for TableJoin {
 pub(crate) fn joined_schema(left: &[Type], right: &[Type]) -> SchemaRef {
     let rowtimes = [Type::Timestamp; 3];
     arrow_schema(left.iter().chain(right).copied().chain(rowtimes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_with_more_times_than_rows_is_damaged() {
+        let side = || (Some(Frame::Range(1000)), vec![Type::Boolean]);
+        let schema = joined_schema(&[Type::Boolean], &[Type::Boolean]);
+        let mut join =
+            StreamJoin::new(side(), side(), false, Typed::column("a", 0, Type::Boolean), schema);
+        let mut restore = |n_times: i64| {
+            let mut writer = Writer::default();
+            writer.number(0);
+            writer.number(n_times);
+            (0..n_times).for_each(|time| [time, 0].iter().for_each(|it| writer.number(*it)));
+            let columns: Vec<ArrayRef> = vec![
+                Arc::new(arrow::array::BooleanArray::from(vec![true])),
+                Arc::new(arrow::array::TimestampMillisecondArray::from(vec![0])),
+            ];
+            writer.number(0);
+            writer.arrays(&columns).expect("it can be written");
+            writer.number(0);
+            join.restore(&writer.0).map_err(|error| error.to_string())
+        };
+        assert_eq!(restore(1), Ok(()));
+        assert!(restore(2).is_err_and(|error| error.contains("damaged")));
+    }
 }

@@ -15,6 +15,7 @@ mod over;
 mod ranks;
 mod sort;
 mod state;
+mod waiting;
 mod window;
 
 pub use errors::ErrorRow;

@@ -1,7 +1,6 @@
 //! ORDER BY: rows wait until the time has passed what the first term rounds it down to, and leave
 //! sorted by the others; and the T-sort, which puts late rows into the order of a column.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
@@ -12,7 +11,8 @@ use super::chunk::array_bytes;
 use super::errors::Errors;
 use super::evaluate::Expressions;
 use super::ranks::sort_rows;
-use super::state::{Reader, Writer};
+use super::state::{Reader, Writer, damaged};
+use super::waiting::{At, Waiting};
 use super::{Chunk, Operator};
 use crate::error::RunError;
 use crate::expr::Typed;
@@ -79,6 +79,11 @@ impl Sort {
         self.n_bytes += chunk.n_bytes() + keys.iter().map(array_bytes).sum::<usize>();
         self.held.push(Held { chunk, keys, earliest });
     }
+
+    fn check(&self, errors: &Errors<'_>) -> Result<(), RunError> {
+        errors.check_rows("ORDER BY", self.n_held, errors.limits.held_rows)?;
+        errors.check_bytes("ORDER BY", self.n_bytes, errors.limits.held_bytes)
+    }
 }
 
 impl Operator for Sort {
@@ -105,8 +110,7 @@ impl Operator for Sort {
         }
         self.hold(chunk, keys);
         if !self.held.iter().any(|held| held.earliest <= time) {
-            errors.check_rows("ORDER BY", self.n_held, errors.limits.held_rows)?;
-            errors.check_bytes("ORDER BY", self.n_bytes, errors.limits.held_bytes)?;
+            self.check(errors)?;
             return Ok(Chunk { watermarks, ..nothing });
         }
         let held = std::mem::take(&mut self.held);
@@ -142,6 +146,7 @@ impl Operator for Sort {
             let keys = keys.collect::<Result<_, _>>()?;
             self.hold(kept, keys);
         }
+        self.check(errors)?;
         let time = |row: usize| times.is_valid(row).then(|| times.value(row));
         let leaves = |row: u32| (ticks[row as usize], time(row as usize));
         sort_rows(&mut leaving, leaves, &keys[1..], &self.options)?;
@@ -166,7 +171,11 @@ impl Operator for Sort {
     fn restore(&mut self, state: &[u8]) -> Result<(), RunError> {
         let mut reader = Reader(state);
         for _ in 0..reader.count()? {
-            let (chunk, keys) = (reader.rows()?, reader.arrays()?);
+            let chunk = reader.rows(self.keys.schema())?;
+            let keys = reader.arrays_of(&self.keys.types()?)?;
+            if keys[0].len() != chunk.n_rows() {
+                return Err(damaged());
+            }
             self.hold(chunk, keys);
         }
         reader.end()
@@ -181,17 +190,7 @@ pub(crate) struct TimeSort {
     within_ms: i64,
     // The latest time seen.
     latest: i64,
-    // Rows that wait, by time and arrival.
-    held: BTreeMap<(i64, u64), Waiting>,
-    n_bytes: usize,
-    n_arrived: u64,
-}
-
-/// One row, and its part of the bytes of those that it came with.
-#[derive(Debug)]
-struct Waiting {
-    row: Chunk,
-    n_bytes: usize,
+    waiting: Waiting,
 }
 
 impl TimeSort {
@@ -200,16 +199,8 @@ impl TimeSort {
             key: Expressions::new([key], schema),
             within_ms,
             latest: i64::MIN,
-            held: BTreeMap::new(),
-            n_bytes: 0,
-            n_arrived: 0,
+            waiting: Waiting::default(),
         }
-    }
-
-    fn hold(&mut self, time: i64, row: Chunk, n_bytes: usize) {
-        self.held.insert((time, self.n_arrived), Waiting { row, n_bytes });
-        self.n_arrived += 1;
-        self.n_bytes += n_bytes;
     }
 
     fn threshold(&self) -> i64 {
@@ -226,14 +217,17 @@ impl Operator for TimeSort {
         let (chunk, keys) = self.key.evaluate(inputs.remove(0), errors)?;
         let times = keys[0].as_primitive::<TimestampMillisecondType>();
         let mut watermarks = Vec::with_capacity(chunk.watermarks.len());
-        let (mut out, mut ticks) = (Vec::new(), Vec::new());
+        let (mut out, mut ticks): (Vec<At>, _) = (Vec::new(), Vec::new());
         let mut row = 0;
-        let row_bytes = chunk.n_bytes() / chunk.n_rows().max(1);
+        let run = self.waiting.arrive(Chunk { rowtimes: Arc::clone(&keys[0]), ..chunk.clone() });
         for (tick, time) in chunk.watermarks.iter().enumerate() {
             let tick = u32::try_from(tick).expect("a batch has fewer ticks");
             while row < chunk.n_rows() && chunk.ticks[row] == tick {
                 match times.is_valid(row).then(|| times.value(row)) {
-                    None => errors.report(&chunk, row, "Late row", "its time is NULL"),
+                    None => {
+                        errors.report(&chunk, row, "Late row", "its time is NULL");
+                        self.waiting.forget(run);
+                    }
                     Some(time) if time < self.threshold() => {
                         let message = if self.within_ms == 0 {
                             "its time is behind the latest"
@@ -241,45 +235,38 @@ impl Operator for TimeSort {
                             "its time is further behind than WITHIN INTERVAL allows"
                         };
                         errors.late(&chunk, row, message);
+                        self.waiting.forget(run);
                     }
                     Some(time) => {
                         self.latest = self.latest.max(time);
-                        let mut held = chunk.slice(row, 1);
-                        held.rowtimes = keys[0].slice(row, 1);
-                        self.hold(time, held, row_bytes);
+                        self.waiting.wait(time, (run, row));
                     }
                 }
                 row += 1;
             }
             let threshold = if *time == i64::MAX { i64::MAX } else { self.threshold() };
-            while let Some(first) = self.held.first_entry() {
-                if first.key().0 > threshold {
-                    break;
-                }
-                let Waiting { row, n_bytes } = first.remove();
-                self.n_bytes -= n_bytes;
-                out.push(row);
+            while self.waiting.first_time().is_some_and(|time| time <= threshold) {
+                out.extend(self.waiting.pop());
                 ticks.push(tick);
             }
+            self.waiting.check("ORDER BY .. WITHIN", errors)?;
             watermarks.push(threshold);
         }
-        errors.check_rows("ORDER BY .. WITHIN", self.held.len(), errors.limits.held_rows)?;
-        errors.check_bytes("ORDER BY .. WITHIN", self.n_bytes, errors.limits.held_bytes)?;
         let watermarks: Arc<[i64]> = watermarks.into();
-        if out.is_empty() {
-            return Ok(Chunk { watermarks, ..chunk.slice(0, 0) });
-        }
-        Ok(Chunk { watermarks, ticks, ..Chunk::concat(&out)? })
+        let out = self.waiting.leave(&out)?;
+        self.waiting.compact()?;
+        Ok(match out {
+            Some(rows) => Chunk { watermarks, ticks, ..rows },
+            None => Chunk { watermarks, ..chunk.slice(0, 0) },
+        })
     }
 
     fn save(&mut self) -> Result<Vec<u8>, RunError> {
         let mut writer = Writer::default();
         writer.number(self.latest);
-        let rows: Vec<Chunk> = self.held.values().map(|held| held.row.clone()).collect();
-        writer.count(usize::from(!rows.is_empty()));
-        if !rows.is_empty() {
-            writer.rows(&Chunk::concat(&rows)?)?;
-        }
+        let rows = self.waiting.all()?;
+        writer.count(usize::from(rows.is_some()));
+        rows.iter().try_for_each(|rows| writer.rows(rows))?;
         Ok(writer.0)
     }
 
@@ -287,10 +274,11 @@ impl Operator for TimeSort {
         let mut reader = Reader(state);
         self.latest = reader.number()?;
         if reader.count()? > 0 {
-            let rows = reader.rows()?;
-            let row_bytes = rows.n_bytes() / rows.n_rows().max(1);
-            for row in 0..rows.n_rows() {
-                self.hold(rows.rowtimes().value(row), rows.slice(row, 1), row_bytes);
+            let rows = reader.rows(self.key.schema())?;
+            let times = rows.rowtimes().clone();
+            let run = self.waiting.arrive(rows);
+            for (row, time) in times.values().iter().enumerate() {
+                self.waiting.wait(*time, (run, row));
             }
         }
         reader.end()

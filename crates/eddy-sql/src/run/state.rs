@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 
@@ -63,7 +63,7 @@ impl Writer {
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
-fn damaged() -> RunError {
+pub(super) fn damaged() -> RunError {
     RunError::Snapshot { reason: "it is cut short or damaged".to_owned() }
 }
 
@@ -94,11 +94,24 @@ impl<'a> Reader<'a> {
         Ok(batch.columns().to_vec())
     }
 
-    pub(crate) fn rows(&mut self) -> Result<Chunk, RunError> {
+    /// Arrays of one length and of those types.
+    pub(crate) fn arrays_of(&mut self, types: &[DataType]) -> Result<Vec<ArrayRef>, RunError> {
+        let arrays = self.arrays()?;
+        let found = arrays.iter().map(|array| array.data_type());
+        if found.eq(types) { Ok(arrays) } else { Err(damaged()) }
+    }
+
+    /// Rows of the types of a schema whose last column is ROWTIME.
+    pub(crate) fn rows(&mut self, schema: &Schema) -> Result<Chunk, RunError> {
         let has_ids = self.number()? != 0;
-        let mut columns = self.arrays()?;
+        let types = schema.fields().iter().map(|field| field.data_type().clone());
+        let types: Vec<DataType> = types.chain(has_ids.then_some(DataType::Utf8)).collect();
+        let mut columns = self.arrays_of(&types)?;
         let ids = if has_ids { columns.pop() } else { None };
         let rowtimes = columns.pop().ok_or_else(damaged)?;
+        if rowtimes.null_count() > 0 {
+            return Err(damaged());
+        }
         let ticks = vec![0; rowtimes.len()];
         Ok(Chunk { columns, rowtimes, ids, ticks, watermarks: Arc::from([]) })
     }
@@ -106,5 +119,51 @@ impl<'a> Reader<'a> {
     /// Nothing is left.
     pub(crate) fn end(&self) -> Result<(), RunError> {
         if self.0.is_empty() { Ok(()) } else { Err(damaged()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, Int64Array, StringArray, TimestampMillisecondArray};
+
+    use super::*;
+    use crate::expr::arrow_schema;
+    use crate::types::Type;
+
+    fn read(
+        columns: Vec<ArrayRef>,
+        ids: Option<ArrayRef>,
+        has_ids: i64,
+    ) -> Result<Chunk, RunError> {
+        let mut writer = Writer::default();
+        writer.number(has_ids);
+        let arrays: Vec<ArrayRef> = columns.into_iter().chain(ids).collect();
+        writer.arrays(&arrays)?;
+        Reader(&writer.0).rows(&arrow_schema([Type::Double, Type::Timestamp]))
+    }
+
+    #[test]
+    fn rows_of_other_types_than_the_plan_has_are_damage() {
+        let doubles: ArrayRef = Arc::new(Float64Array::from(vec![1.0]));
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![5]));
+        let no_time: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![None]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let ids: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let row = |column: &ArrayRef, time: &ArrayRef| vec![Arc::clone(column), Arc::clone(time)];
+        assert!(read(row(&doubles, &times), None, 0).is_ok());
+        assert!(read(row(&doubles, &times), Some(Arc::clone(&ids)), 1).is_ok());
+        let damaged = [
+            read(row(&numbers, &times), None, 0),
+            read(row(&doubles, &numbers), None, 0),
+            read(row(&doubles, &no_time), None, 0),
+            read(row(&doubles, &times), Some(numbers), 1),
+            read(row(&doubles, &times), Some(ids), 0),
+            read(row(&doubles, &times), None, 1),
+            read(vec![doubles], None, 0),
+        ];
+        for (number, read) in damaged.into_iter().enumerate() {
+            let error = read.map(drop).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|it| it.contains("damaged")), "case {number}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Event time: within the allowed lateness the order of arrival changes nothing.
 
 use eddy_record::{Record, Value};
-use eddy_sql::{Application, Arrival, Options};
+use eddy_sql::{Application, Arrival, InputBatch, Options};
 use proptest::prelude::*;
 
 use crate::cases::Lines;
@@ -73,6 +73,18 @@ fn options(lateness_ms: Option<i64>) -> Options {
     options
 }
 
+fn push_row(batch: &mut InputBatch, Row { time_ms, key, value }: &Row) {
+    let values = [
+        Value::Text(format!("k{key}").into()),
+        Value::Double(f64::from(*value) / 2.0),
+        Value::TimestampMs(*time_ms),
+    ];
+    batch.push(
+        &Record { values: values.into() },
+        &Arrival { time_ms: *time_ms, arrival_ms: *time_ms, ..Arrival::default() },
+    );
+}
+
 /// What comes out, the error stream, and how many rows were late.
 fn run(
     text: &str,
@@ -87,16 +99,8 @@ fn run(
     let mut out = Lines::default();
     let mut ends = ends.iter().cycle();
     let mut most = ends.next().copied().unwrap_or(1);
-    for (number, Row { time_ms, key, value }) in rows.iter().enumerate() {
-        let values = [
-            Value::Text(format!("k{key}").into()),
-            Value::Double(f64::from(*value) / 2.0),
-            Value::TimestampMs(*time_ms),
-        ];
-        batch.push(
-            &Record { values: values.into() },
-            &Arrival { time_ms: *time_ms, arrival_ms: *time_ms, ..Arrival::default() },
-        );
+    for (number, row) in rows.iter().enumerate() {
+        push_row(&mut batch, row);
         if batch.len() >= most || number == restart {
             out.take(application.push(&mut batch).expect("it goes on"));
             most = ends.next().copied().unwrap_or(1);
@@ -176,6 +180,92 @@ proptest! {
             prop_assert_eq!(&found, &expected.0, "{}", name);
             let other = run(text, Some(lateness_ms), &rows, &ends, restart);
             prop_assert_eq!(other, (found, errors, late), "{}", name);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn parts_of_what_a_jump_of_time_lets_go_change_nothing_nor_does_a_restart_between_them(
+        rows in rows(),
+        lateness_ms in 0..20_000_i64,
+        released_rows in 1..9_usize,
+    ) {
+        for (name, text) in TEXTS {
+            let (expected, errors, late) = run(text, Some(lateness_ms), &rows, &[8192], usize::MAX);
+            let mut options = options(Some(lateness_ms));
+            options.limits.released_rows = released_rows;
+            let mut application = Application::new(text, options.clone()).expect("it can run");
+            let mut batch = application.batch();
+            let mut out = Lines::default();
+            let restart = |application: &mut Application| {
+                let saved = application.snapshot().expect("it can be saved");
+                *application =
+                    Application::restore(text, options.clone(), &saved).expect("it is its own");
+                assert_eq!(application.snapshot().expect("it can be saved"), saved);
+            };
+            for (number, row) in rows.iter().enumerate() {
+                push_row(&mut batch, row);
+                if number % 20 < 19 && number + 1 < rows.len() {
+                    continue;
+                }
+                out.take(application.push_part(&mut batch).expect("it goes on"));
+                restart(&mut application);
+                // What is left of one call leaves before what the next lets go.
+                while number % 2 == 0 && let Some(more) = application.rest().expect("it goes on") {
+                    out.take(more);
+                    restart(&mut application);
+                }
+            }
+            out.take(application.finish_part().expect("it ends"));
+            while let Some(more) = application.rest().expect("it ends") {
+                restart(&mut application);
+                out.take(more);
+            }
+            prop_assert_eq!(application.counters().late, late, "{}", name);
+            prop_assert_eq!(out.text(), (expected, errors), "{}", name);
+        }
+    }
+}
+
+#[test]
+fn a_jump_of_time_lets_go_a_bounded_number_of_rows_at_once() {
+    let text = r#"CREATE STREAM "OUT" (v DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM v FROM SOURCE_SQL_STREAM_001"#;
+    let mut application = Application::new(text, options(Some(3_600_000))).expect("it can run");
+    let mut batch = application.batch();
+    let row = |time_ms| Row { time_ms, key: 0, value: 1 };
+    (0..20_000).for_each(|time_ms| push_row(&mut batch, &row(time_ms)));
+    assert_eq!(application.push(&mut batch).expect("it goes on").n_rows(), 0);
+    push_row(&mut batch, &row(7_200_000));
+    let mut parts = vec![application.push_part(&mut batch).expect("it goes on").n_rows()];
+    while let Some(more) = application.rest().expect("it goes on") {
+        parts.push(more.n_rows());
+    }
+    assert_eq!(parts, [8192, 8192, 3616]);
+}
+
+#[test]
+fn only_rows_that_wait_count_in_whatever_batches() {
+    let text = r#"CREATE STREAM "OUT" (v DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM v FROM SOURCE_SQL_STREAM_001"#;
+    for most in [1, 100] {
+        let mut options = options(Some(60_000));
+        options.limits.held_rows = 100;
+        let mut application = Application::new(text, options).expect("it can run");
+        let mut batch = application.batch();
+        // One row in a hundred is 59 s ahead of the others, and waits.
+        for number in 0..5000 {
+            let ahead_ms = if number % 100 == 0 { 59_000 } else { 0 };
+            push_row(&mut batch, &Row { time_ms: 100_000 + ahead_ms, key: 0, value: 1 });
+            if number == 0 {
+                push_row(&mut batch, &Row { time_ms: 160_000, key: 0, value: 1 });
+            }
+            if batch.len() >= most {
+                application.push(&mut batch).expect("what waits fits");
+            }
         }
     }
 }

@@ -132,3 +132,56 @@ fn what_has_left_counts_no_more() {
         }
     }
 }
+
+/// The error of rows `(time_ms, v)` pushed together, again and again some seconds later, or of the end.
+fn refused(text: &str, limits: Limits, lateness_ms: Option<i64>, rows: &[(i64, f64)]) -> String {
+    let mut options = Options::new(schema(&[("v", "DOUBLE")]));
+    (options.limits, options.lateness_ms) = (limits, lateness_ms);
+    let mut application = Application::new(text, options).unwrap_or_else(|it| panic!("{it}"));
+    for second in 0..500 {
+        let mut batch = application.batch();
+        for (time_ms, v) in rows {
+            let time_ms = 1000 * second + time_ms;
+            let values = [Value::Double(*v)];
+            let arrival = Arrival { time_ms, ..Arrival::default() };
+            batch.push(&Record { values: values.into() }, &arrival);
+        }
+        if let Err(error) = application.push(&mut batch) {
+            return format!("{error} at {second}");
+        }
+    }
+    application.finish().err().map_or_else(String::new, |error| error.to_string())
+}
+
+#[test]
+fn a_sort_has_its_bounds_while_something_leaves() {
+    // A row without a partner has no time to wait for, and leaves at once: in every batch.
+    let text = r#"CREATE STREAM "OUT" (v DOUBLE);
+        CREATE PUMP "P" AS INSERT INTO "OUT" SELECT STREAM a.v
+        FROM SOURCE_SQL_STREAM_001 AS a LEFT JOIN SOURCE_SQL_STREAM_001 AS b ON a.v = b.v AND a.v > 0
+        ORDER BY FLOOR(b.ROWTIME TO HOUR), a.v"#;
+    let limits = Limits { held_rows: 50, ..Limits::default() };
+    let error = refused(text, limits, None, &[(0, 1.0), (1, 0.0), (2, 1.0)]);
+    assert!(
+        error.contains("ORDER BY of pump P holds more than 50") && error.ends_with("at 25"),
+        "{error}"
+    );
+}
+
+#[test]
+fn texts_of_rows_that_leave_together_are_bounded() {
+    let text = |order: &str| {
+        format!(
+            r#"CREATE STREAM "S" (v DOUBLE); CREATE STREAM "OUT" (t VARCHAR(10000));
+            CREATE PUMP "A" AS INSERT INTO "S" SELECT STREAM v FROM SOURCE_SQL_STREAM_001 s {order};
+            CREATE PUMP "B" AS INSERT INTO "OUT" SELECT STREAM HOTSPOTS_RESULT
+            FROM TABLE(HOTSPOTS(CURSOR(SELECT STREAM v FROM "S"), 100, 1, 2))"#
+        )
+    };
+    let limits = Limits { held_bytes: 230_000, released_rows: 50, ..Limits::default() };
+    let rows = [(0, 1.0), (1, 100.0), (2, 200.0), (3, 300.0)];
+    let error = refused(&text("ORDER BY FLOOR(s.ROWTIME TO HOUR)"), limits, None, &rows);
+    assert!(error.contains("HOTSPOTS_RESULT of pump B needs more than 230000"), "{error}");
+    // By event time so many rows leave in parts.
+    assert_eq!(refused(&text(""), limits, Some(3_600_000), &rows), "");
+}

@@ -85,3 +85,26 @@ fn a_snapshot_taken_with_other_reference_data_is_refused() {
     more.tables.push(eddy_sql::ReferenceTable::new("MORE", &schema, &[]));
     assert!(restore(&more).is_err_and(|error| error.to_string().contains("another application")));
 }
+
+#[test]
+fn a_snapshot_taken_with_another_rowtime_or_lateness_is_refused() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "event_time_window").expect("it is there");
+    let with = |rowtime: Option<&str>, lateness_ms| {
+        let mut options = case.options.clone();
+        options.rowtime = rowtime.map(str::to_owned);
+        options.lateness_ms = lateness_ms;
+        options
+    };
+    let first = with(Some("received_at"), Some(5000));
+    let mut application = Application::new(&case.text, first.clone()).expect("it can run");
+    let saved = application.snapshot().expect("it can be saved");
+    let restore = |options| {
+        Application::restore(&case.text, options, &saved).map(drop).map_err(|it| it.to_string())
+    };
+    assert_eq!(restore(first), Ok(()));
+    for changed in [with(Some("measured_at"), Some(5000)), with(Some("received_at"), Some(6000))] {
+        let error = restore(changed).expect_err("it differs");
+        assert!(error.contains("rowtime or allowed lateness differ"), "{error}");
+    }
+}
