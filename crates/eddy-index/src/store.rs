@@ -1,6 +1,7 @@
 //! The folder of indices: one of the engine's indices in a folder each, and the lock that keeps
 //! other processes out.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -156,6 +157,18 @@ impl Store {
             }
         }
         Ok(found.into_values().cloned().collect())
+    }
+
+    /// As [`resolve`](Self::resolve), the newest day first and what is no day last: where an id is
+    /// looked for. A kill may have left it in two days.
+    pub(crate) fn newest_first(
+        &self,
+        pattern: &str,
+        lenient: bool,
+    ) -> Result<Vec<Arc<Shard>>, IndexError> {
+        let mut found = self.resolve(pattern, lenient)?;
+        found.sort_by_key(|shard| Reverse(names::day(&self.settings.alias, &shard.name)));
+        Ok(found)
     }
 }
 

@@ -255,7 +255,8 @@ impl Committer {
                     return Ok((Arc::clone(&shard.name), Outcome::Unchanged));
                 }
                 let document = Document::parse(&id, &merged.to_string())?;
-                self.put(&index, document, false, group)
+                let is_of_a_day = self.is_day(&shard) && document.created_ms.is_some();
+                self.put(if is_of_a_day { &index } else { &shard.name }, document, false, group)
             }
         }
     }
@@ -267,17 +268,22 @@ impl Committer {
         only: Option<u64>,
         group: &mut Group,
     ) -> Done {
-        let Some((shard, source)) = self.current(&index, &id, group)? else {
-            return Ok((index, Outcome::NotFound));
-        };
-        if only.is_some_and(|only| only != digest(&source)) {
-            return Err(IndexError::Changed { id: id.into() });
+        let mut done = None;
+        // More than once where a kill has left it in two days.
+        while let Some((shard, source)) = self.current(&index, &id, group)? {
+            if done.is_some() && !self.is_day(&shard) {
+                break;
+            }
+            if only.is_some_and(|only| only != digest(&source)) {
+                return Err(IndexError::Changed { id: id.into() });
+            }
+            self.writer(&shard, group)?.delete_term(id_term(&id));
+            let name = Arc::clone(&shard.name);
+            group.touched.insert(Arc::clone(&name));
+            group.pending.insert((Arc::clone(&name), Arc::from(&*id)), None);
+            done.get_or_insert(name);
         }
-        self.writer(&shard, group)?.delete_term(id_term(&id));
-        let name = Arc::clone(&shard.name);
-        group.touched.insert(Arc::clone(&name));
-        group.pending.insert((Arc::clone(&name), id.into()), None);
-        Ok((name, Outcome::Deleted))
+        Ok(done.map_or((index, Outcome::NotFound), |name| (name, Outcome::Deleted)))
     }
 
     /// The index that a document goes to: the named one, or the alias's of its day.
@@ -335,6 +341,11 @@ impl Committer {
         Ok((name, if exists { Outcome::Updated } else { Outcome::Created }))
     }
 
+    /// Whether an index is one of the alias's days, not only named like them.
+    fn is_day(&self, shard: &Shard) -> bool {
+        names::day(&self.store.settings.alias, &shard.name).is_some()
+    }
+
     /// The alias's other days that hold a document of that id: under the alias an id is one document.
     fn others(
         &self,
@@ -346,7 +357,10 @@ impl Committer {
         let mut others = Vec::new();
         if index == self.store.settings.alias {
             for other in self.store.resolve(index, false)? {
-                if other.name != shard.name && self.exists(&other, id, group)? {
+                if other.name != shard.name
+                    && self.is_day(&other)
+                    && self.exists(&other, id, group)?
+                {
                     others.push(Arc::clone(&other.name));
                 }
             }
@@ -366,12 +380,11 @@ impl Committer {
     /// The index, among those that the name stands for, that holds the document, and its source.
     fn current(&self, index: &str, id: &str, group: &Group) -> Result<Found, IndexError> {
         let shards = if index == self.store.settings.alias {
-            self.store.resolve(index, false)?
+            self.store.newest_first(index, false)?
         } else {
             self.store.get(index).into_iter().collect()
         };
-        // The newest day first, should a kill have left an id in two.
-        for shard in shards.into_iter().rev() {
+        for shard in shards {
             let key = (Arc::clone(&shard.name), Arc::from(id));
             let source = match group.pending.get(&key) {
                 Some(pending) => pending.clone(),

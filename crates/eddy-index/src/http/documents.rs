@@ -23,11 +23,10 @@ impl Call<'_> {
     }
 
     async fn find(&self, name: &str, id: &str) -> Result<Found, IndexError> {
-        let (found, wanted) = (self.resolve(name)?, id.to_owned());
+        let (found, wanted) = (self.newest_first(name)?, id.to_owned());
         self.index
             .blocking(move |_| {
-                // The newest day first, should a kill have left an id in two.
-                for shard in found.into_iter().rev() {
+                for shard in found {
                     if let Some(source) = shard.source(&wanted)? {
                         return Ok(Some((Arc::clone(&shard.name), source)));
                     }

@@ -324,7 +324,20 @@ impl Call<'_> {
     /// The indices that a path names, with `ignore_unavailable` and `allow_no_indices`.
     fn resolve(&self, pattern: &str) -> Result<Vec<Arc<Shard>>, IndexError> {
         let lenient = self.flag("ignore_unavailable")?.unwrap_or(false);
-        let found = self.index.store().resolve(pattern, lenient)?;
+        self.allowed(pattern, self.index.store().resolve(pattern, lenient)?)
+    }
+
+    /// The same in the order in which an id is looked for.
+    fn newest_first(&self, pattern: &str) -> Result<Vec<Arc<Shard>>, IndexError> {
+        let lenient = self.flag("ignore_unavailable")?.unwrap_or(false);
+        self.allowed(pattern, self.index.store().newest_first(pattern, lenient)?)
+    }
+
+    fn allowed(
+        &self,
+        pattern: &str,
+        found: Vec<Arc<Shard>>,
+    ) -> Result<Vec<Arc<Shard>>, IndexError> {
         if found.is_empty() && self.flag("allow_no_indices")? == Some(false) {
             return Err(IndexError::IndexNotFound { index: pattern.to_owned() });
         }

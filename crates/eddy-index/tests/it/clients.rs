@@ -71,6 +71,21 @@ async fn an_id_is_one_document_under_the_alias_whatever_its_day() {
     stands(24, 7).await;
     let endpoint = endpoint.reopened();
     assert_eq!(endpoint.call("GET", "/anomalies/_count", "").await.1["count"], 1);
+    // In two days, as a kill may leave it: the newer one is read, both are deleted.
+    assert_eq!(endpoint.call("PUT", "/anomalies-2026.11.22/_doc/1", &at(22, 8)).await.0, 201);
+    assert_eq!(endpoint.call("GET", path, "").await.1["_source"]["v"], 7);
+    // An index that is only named like a day keeps its own.
+    assert_eq!(endpoint.call("PUT", "/anomalies-old/_doc/2", &at(22, 1)).await.0, 201);
+    let update = json!({"doc": {"v": 2}}).to_string();
+    let (_, answer) = endpoint.call("POST", "/anomalies/_update/2", &update).await;
+    assert_eq!(answer["_index"], "anomalies-old", "{answer}");
+    assert_eq!(endpoint.call("PUT", "/anomalies/_doc/2", &at(23, 3)).await.0, 201);
+    let (_, kept) = endpoint.call("GET", "/anomalies-old/_doc/2", "").await;
+    assert_eq!(kept["_source"]["v"], 2);
+    let (_, day) = endpoint.call("GET", "/anomalies/_doc/2", "").await;
+    assert_eq!(day["_source"]["v"], 3);
+    assert_eq!(endpoint.call("DELETE", "/anomalies/_doc/2", "").await.0, 200);
+    assert_eq!(endpoint.call("GET", "/anomalies-old/_doc/2", "").await.0, 200);
     assert_eq!(endpoint.call("DELETE", path, "").await.0, 200);
     assert_eq!(endpoint.call("GET", path, "").await.0, 404);
 }
