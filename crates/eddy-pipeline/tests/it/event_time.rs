@@ -98,6 +98,7 @@ async fn all_that_a_jump_of_the_time_lets_go_leaves_once_and_in_order() {
         .collect();
     let world = World::default();
     let mut pipeline = pipeline(&world, source(&records), "");
+    pipeline.settings.commit_records = 1_000_000;
     pipeline.engine = engine(text, "rowtime = \"at\"\nlateness_ms = 3600000");
     run(pipeline).await.expect("ends");
     let times: Vec<i64> = written(&world).into_iter().map(|(time_ms, _)| time_ms).collect();

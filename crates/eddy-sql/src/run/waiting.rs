@@ -40,8 +40,8 @@ impl Waiting {
     /// ([`Waiting::forget`]).
     pub(super) fn arrive(&mut self, chunk: Chunk) -> u64 {
         let (run, n_needed) = (self.n_arrived, chunk.n_rows());
-        if n_needed > 0 {
-            let row_bytes = chunk.n_bytes() / n_needed + WAITING_ROW_BYTES;
+        if let Some(values) = chunk.n_bytes().checked_div(n_needed) {
+            let row_bytes = values + WAITING_ROW_BYTES;
             self.n_arrived += n_needed as u64;
             self.n_held += n_needed;
             self.runs.insert(run, Run { chunk, row_bytes, n_needed });
