@@ -39,9 +39,7 @@ impl DeliveryStream {
 
     /// Takes a record, as a line: Firehose puts nothing between records.
     pub(crate) async fn put(&mut self, record: &[u8]) -> Result<()> {
-        if let Some(reason) = self.last_error.as_ref().filter(|_| self.counts.failed > 0) {
-            bail!("records could not be delivered: {reason}");
-        }
+        self.go_on()?;
         let mut line = Vec::with_capacity(record.len() + 1);
         line.extend_from_slice(record);
         line.push(b'\n');
@@ -49,10 +47,20 @@ impl DeliveryStream {
             || self.n_bytes + line.len() > MAX_FIREHOSE_REQUEST_BYTES
         {
             self.flush().await;
+            // What came behind records that are lost would go out of order, and be tried as long.
+            self.go_on()?;
         }
         self.n_bytes += line.len();
         self.gathered.push(line.into());
         Ok(())
+    }
+
+    /// The first record that is given up ends the work.
+    fn go_on(&self) -> Result<()> {
+        match self.last_error.as_ref().filter(|_| self.counts.failed > 0) {
+            Some(reason) => bail!("records could not be delivered: {reason}"),
+            None => Ok(()),
+        }
     }
 
     /// Sends what was gathered.

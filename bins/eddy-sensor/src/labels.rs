@@ -63,6 +63,11 @@ impl Labels {
             || !self.waiting.is_empty() && self.waiting_since.elapsed() >= MAX_WAIT
     }
 
+    /// When that is, if any label waits.
+    pub(crate) fn due_at(&self) -> Option<tokio::time::Instant> {
+        (!self.waiting.is_empty()).then(|| (self.waiting_since + MAX_WAIT).into())
+    }
+
     /// Writes the labels of all records but those that failed, whose numbers are in order.
     pub(crate) fn settle(&mut self, failed: &[u64]) -> Result<()> {
         for (n_record, line) in self.waiting.drain(..) {

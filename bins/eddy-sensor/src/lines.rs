@@ -1,5 +1,6 @@
 //! Records to standard output or a file, one a line.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
@@ -19,10 +20,31 @@ pub(crate) enum Reader {
 
 /// A receiver of lines.
 pub(crate) struct Lines {
-    out: BufWriter<Box<dyn Write>>,
+    out: BufWriter<Counted>,
     name: String,
     n_put: u64,
-    n_flushed: u64,
+    // Bytes of all lines so far.
+    n_bytes: u64,
+    // Where the records end that are not written for certain, the first of them first.
+    ends: VecDeque<u64>,
+}
+
+/// Counts the bytes that were really written.
+struct Counted {
+    out: Box<dyn Write>,
+    n_bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n_bytes = self.out.write(bytes)?;
+        self.n_bytes += n_bytes as u64;
+        Ok(n_bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 impl Lines {
@@ -39,7 +61,8 @@ impl Lines {
     }
 
     fn new(out: Box<dyn Write>, name: String) -> Self {
-        Self { out: BufWriter::with_capacity(BUFFER_BYTES, out), name, n_put: 0, n_flushed: 0 }
+        let out = BufWriter::with_capacity(BUFFER_BYTES, Counted { out, n_bytes: 0 });
+        Self { out, name, n_put: 0, n_bytes: 0, ends: VecDeque::new() }
     }
 
     /// Writes a line that is no record.
@@ -48,27 +71,44 @@ impl Lines {
     }
 
     pub(crate) fn put(&mut self, record: &[u8]) -> Result<Reader> {
-        self.n_put += 1;
-        self.write(record)
+        let reader = self.write(record)?;
+        if reader == Reader::Listens {
+            self.n_put += 1;
+            self.ends.push_back(self.n_bytes);
+            self.forget_written();
+        }
+        Ok(reader)
     }
 
     fn write(&mut self, line: &[u8]) -> Result<Reader> {
         let written = self.out.write_all(line).and_then(|()| self.out.write_all(b"\n"));
+        self.n_bytes += line.len() as u64 + 1;
         self.listens(written)
     }
 
     /// Hands over what was gathered.
     pub(crate) fn flush(&mut self) -> Result<Reader> {
         let flushed = self.out.flush();
-        if flushed.is_ok() {
-            self.n_flushed = self.n_put;
-        }
+        self.forget_written();
         self.listens(flushed)
     }
 
-    /// Records that were handed over for certain, and those that may not have been.
+    fn forget_written(&mut self) {
+        let n_written = self.out.get_ref().n_bytes;
+        while self.ends.front().is_some_and(|end| *end <= n_written) {
+            self.ends.pop_front();
+        }
+    }
+
+    /// Records that were handed over whole, and those that were not.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.n_flushed, self.n_put - self.n_flushed)
+        let n_open = self.ends.len() as u64;
+        (self.n_put - n_open, n_open)
+    }
+
+    /// The numbers of the records that were not handed over.
+    pub(crate) fn failed(&self) -> Vec<u64> {
+        (self.counts().0..self.n_put).collect()
     }
 
     fn listens(&self, written: io::Result<()>) -> Result<Reader> {

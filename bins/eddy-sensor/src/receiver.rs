@@ -79,11 +79,14 @@ impl Receiver {
         Ok(Reader::Listens)
     }
 
-    /// Waits until all records handed over are sent or given up; those that were given up since it
-    /// was asked last, by their numbers in order.
-    pub(crate) async fn settle(&mut self) -> Result<(Reader, Vec<u64>)> {
+    /// Waits until all records handed over are sent or given up; whether that went well, and those
+    /// that were given up since it was asked last, by their numbers in order.
+    pub(crate) async fn settle(&mut self) -> (Result<Reader>, Vec<u64>) {
         let mut failed = match self {
-            Self::Lines(lines) => return Ok((lines.flush()?, Vec::new())),
+            Self::Lines(lines) => {
+                let flushed = lines.flush();
+                return (flushed, lines.failed());
+            }
             Self::Stream(stream) => {
                 stream.flush().await;
                 stream.take_failed()
@@ -94,7 +97,7 @@ impl Receiver {
             }
         };
         failed.sort_unstable();
-        Ok((Reader::Listens, failed))
+        (Ok(Reader::Listens), failed)
     }
 
     pub(crate) fn counts(&self) -> Counts {

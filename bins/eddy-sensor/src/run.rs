@@ -49,19 +49,15 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     }
 
     let sent = send(options, &mut player, &mut receiver, &mut labels, &mut report, stopped).await;
-    if matches!(sent, Ok(Reader::Gone)) {
+    // What is under way is finished and counted even if something went wrong.
+    let (settled, failed) = receiver.settle().await;
+    let labelled = labels.settle(&failed);
+    report.finish(receiver.counts(), labels.n_written());
+    let (sent, settled) = (sent?, settled?);
+    labelled?;
+    if [sent, settled].contains(&Reader::Gone) {
         return Ok(());
     }
-    // What is under way is finished and counted even if something went wrong.
-    let settled = receiver.settle().await;
-    let labelled = match &settled {
-        Ok((Reader::Listens, failed)) => labels.settle(failed),
-        Ok((Reader::Gone, _)) | Err(_) => Ok(()),
-    };
-    report.finish(receiver.counts(), labels.n_written());
-    sent?;
-    settled?;
-    labelled?;
     if receiver.counts().failed > 0 {
         bail!("records could not be delivered: {}", receiver.last_error().unwrap_or_default());
     }
@@ -92,10 +88,14 @@ async fn send(
             if receiver.idle(due).await? == Reader::Gone {
                 return Ok(Reader::Gone);
             }
+            let until = labels.due_at().map_or(due, |labels_due| labels_due.min(due));
             tokio::select! {
                 biased;
                 _ = stopped.wait_for(|stop| *stop) => return Ok(Reader::Listens),
-                () = sleep_until(due) => {}
+                () = sleep_until(until) => {}
+            }
+            if settle_labels(receiver, labels).await? == Reader::Gone {
+                return Ok(Reader::Gone);
             }
         }
         if receiver.put(&record).await? == Reader::Gone {
@@ -104,15 +104,21 @@ async fn send(
         labels.add(n_sent, &record);
         report.sent(&record);
         n_sent += 1;
-        if labels.are_due() {
-            let (reader, failed) = receiver.settle().await?;
-            labels.settle(&failed)?;
-            if reader == Reader::Gone {
-                return Ok(reader);
-            }
+        if settle_labels(receiver, labels).await? == Reader::Gone {
+            return Ok(Reader::Gone);
         }
     }
     Ok(Reader::Listens)
+}
+
+/// Writes the labels of what was sent, if it is time.
+async fn settle_labels(receiver: &mut Receiver, labels: &mut Labels) -> Result<Reader> {
+    if !labels.are_due() {
+        return Ok(Reader::Listens);
+    }
+    let (settled, failed) = receiver.settle().await;
+    labels.settle(&failed)?;
+    settled
 }
 
 /// Lists the scenes that ship, or prints one.

@@ -32,9 +32,10 @@ struct ExportArgs {
     /// The folder for the files
     #[arg(long, default_value = "./eddy-dashboards", value_name = "FOLDER")]
     out: PathBuf,
-    /// Days until indices are deleted by the lifecycle policies
-    #[arg(long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    retention_days: u32,
+    /// Days until indices are deleted by the lifecycle policies [default: the sink's, which may be
+    /// none, else 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    retention_days: Option<u32>,
 }
 
 #[derive(Args, Debug)]
@@ -84,6 +85,9 @@ struct RowsArgs {
     key: Option<String>,
 }
 
+/// The age at which indices are deleted where no settings say one.
+const DEFAULT_RETENTION_DAYS: u32 = 30;
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum RotationArg {
     NoRotation,
@@ -129,11 +133,16 @@ impl RowsArgs {
         if let Some(rotation) = self.rotation {
             sink.rotation = rotation.into();
         }
+        // The sink's policy has the same name: another age in the files would delete rows that the
+        // sink keeps.
+        let of_sink = match &self.settings {
+            None => Some(DEFAULT_RETENTION_DAYS),
+            Some(_) => sink.install.and_then(|install| install.retention_days),
+        };
         // One index that is written to for ever has no age.
-        let retention_days = retention_days.filter(|_| sink.rotation != Rotation::NoRotation);
-        if let Some(days) = retention_days {
-            sink.install = Some(InstallSettings { retention_days: Some(days) });
-        }
+        let is_rotated = sink.rotation != Rotation::NoRotation;
+        let retention_days = retention_days.or(of_sink).filter(|_| is_rotated);
+        sink.install = Some(InstallSettings { retention_days });
         let key = self.key.as_ref().or(key.as_ref());
         Ok(Dashboards::new(&sink, &schema, key.map(String::as_str))?)
     }
@@ -156,7 +165,10 @@ fn of_settings(
         _ => None,
     });
     let sink = sink.with_context(|| {
-        format!("{} has no sink of type opensearch: add one, or give --index", path.display())
+        format!(
+            "{} has no sink of type opensearch: add one, or leave --settings out",
+            path.display()
+        )
     })?;
     let schema = Arc::new(settings.schema.load()?);
     let detector = Detector::new(&settings.detector, schema)?;
@@ -164,7 +176,7 @@ fn of_settings(
 }
 
 fn export(args: &ExportArgs) -> Result<()> {
-    let dashboards = args.of.dashboards(Some(args.retention_days))?;
+    let dashboards = args.of.dashboards(args.retention_days)?;
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let name = dashboards.template_name();

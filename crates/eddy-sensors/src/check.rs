@@ -1,10 +1,9 @@
 //! What a scene must be so that it can be played.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::scene::{
-    Fault, FaultKind, Field, FormatKind, Held, Rate, Scene, SensorGroup, Signal, Span,
-};
+use crate::rate::check_rate;
+use crate::scene::{Fault, FaultKind, Field, FormatKind, Held, Scene, SensorGroup, Signal, Span};
 
 /// Why a scene cannot be played: the place in it and what to change there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,9 +21,9 @@ impl SceneError {
     }
 }
 
-type Checked = Result<(), SceneError>;
+pub(crate) type Checked = Result<(), SceneError>;
 
-fn refused(place: &str, problem: impl Into<String>) -> Checked {
+pub(crate) fn refused(place: &str, problem: impl Into<String>) -> Checked {
     Err(SceneError::new(place, problem))
 }
 
@@ -33,6 +32,14 @@ pub(crate) const MAX_SENSORS: u64 = 1_000_000;
 /// The longest fault, in readings, and the longest time that a record is held back, in seconds.
 const MAX_LASTS: f64 = 1e6;
 const MAX_HELD_S: f64 = 86_400.0;
+/// The most fields of all sensors together: each has its signal and its last value in memory.
+const MAX_FIELDS: u64 = 5_000_000;
+/// The most pairs of a sensor and a fault, and of a name in a fault's list.
+const MAX_PAIRS: u64 = 10_000_000;
+/// The most readings that a dropout may swallow while all its sensors are silent.
+const MAX_SILENT: f64 = 1e8;
+/// A partition key has 256 characters; a sensor's number has its place behind the name.
+const MAX_NAME_BYTES: usize = 240;
 
 impl Scene {
     /// Reads a scene from TOML and checks it.
@@ -74,18 +81,60 @@ impl Scene {
         if n_sensors > MAX_SENSORS {
             return refused("sensors", format!("at most {MAX_SENSORS} sensors, found {n_sensors}"));
         }
-        let mut names = BTreeSet::new();
+        self.check_sizes(n_sensors)?;
+        let mut counts = BTreeMap::new();
         for (group_idx, group) in self.sensors.iter().enumerate() {
             let place = format!("sensors[{group_idx}]");
-            if !names.insert(&group.name) {
+            if counts.insert(group.name.as_str(), group.count).is_some() {
                 return refused(&place, format!("two have the name {:?}: rename one", group.name));
             }
             self.check_sensors(group, &place)?;
+        }
+        for (group_idx, group) in self.sensors.iter().enumerate() {
+            // A sensor alone has no number of its own, so that its name can be a numbered one's.
+            let numbered = group.name.rsplit_once('-').filter(|_| group.count == 1);
+            let is_taken = numbered.is_some_and(|(name, number)| {
+                let number = number.parse::<u32>().ok().filter(|n| n.to_string() == number);
+                let count = counts.get(name).copied().filter(|count| *count > 1);
+                number.zip(count).is_some_and(|(number, count)| (1..=count).contains(&number))
+            });
+            if is_taken {
+                return refused(
+                    &format!("sensors[{group_idx}]"),
+                    format!("two sensors have the name {:?}: rename one", group.name),
+                );
+            }
         }
         for (fault_idx, fault) in self.faults.iter().enumerate() {
             self.check_fault(fault, &format!("faults[{fault_idx}]"))?;
         }
         self.check_delivery()
+    }
+
+    /// What the sensors need in memory, before any of it is taken.
+    fn check_sizes(&self, n_sensors: u64) -> Checked {
+        let n_fields: u64 = (self.sensors.iter())
+            .map(|group| u64::from(group.count).saturating_mul(group.fields.len() as u64))
+            .fold(0, u64::saturating_add);
+        if n_fields > MAX_FIELDS {
+            let problem =
+                format!("at most {MAX_FIELDS} fields of all sensors together, found {n_fields}");
+            return refused("sensors", problem);
+        }
+        let n_groups = self.sensors.len() as u64;
+        let pairs = |fault: &Fault| {
+            let of_names = n_sensors.saturating_mul(fault.sensors.len().max(1) as u64);
+            of_names.saturating_add(n_groups.saturating_mul(fault.at.len() as u64))
+        };
+        let n_pairs = self.faults.iter().map(pairs).fold(0, u64::saturating_add);
+        if n_pairs > MAX_PAIRS {
+            let problem = format!(
+                "sensors times faults, and times the names in their lists, must be at most \
+                 {MAX_PAIRS}, found {n_pairs}"
+            );
+            return refused("faults", problem);
+        }
+        Ok(())
     }
 
     /// The time of the first reading, in milliseconds since 1970.
@@ -121,12 +170,20 @@ impl Scene {
         if format.name_field.is_empty() || format.time_field.as_deref() == Some("") {
             return refused("format", "a field needs a name");
         }
+        if format.name_field.len() > MAX_NAME_BYTES {
+            let problem = format!("must have at most {MAX_NAME_BYTES} bytes");
+            return refused("format.name_field", problem);
+        }
         Ok(())
     }
 
     fn check_sensors(&self, group: &SensorGroup, place: &str) -> Checked {
         if group.name.is_empty() {
             return refused(place, "name is empty: it is the partition key");
+        }
+        if group.name.len() > MAX_NAME_BYTES {
+            let problem = format!("name must have at most {MAX_NAME_BYTES} bytes: it is the key");
+            return refused(place, problem);
         }
         if group.count == 0 {
             return refused(place, "count must be at least 1, found 0");
@@ -303,6 +360,14 @@ impl Scene {
         if !self.sensors.iter().any(|group| meant(&group)) {
             return refused(place, format!("no sensor is named {:?}", fault.sensors));
         }
+        let n_meant: f64 =
+            self.sensors.iter().filter(meant).map(|group| f64::from(group.count)).sum();
+        if fault.kind == FaultKind::Dropout && fault.to.is_none() && n_meant * most > MAX_SILENT {
+            let problem = format!(
+                "a dropout's sensors times lasts must be at most {MAX_SILENT}: lower lasts"
+            );
+            return refused(place, problem);
+        }
         let can = |group: &SensorGroup| match fault.kind {
             FaultKind::Swapped => group.count > 1,
             _ => fault_field(fault, group).is_some(),
@@ -348,12 +413,13 @@ impl Scene {
         }
         let Some(overtaken) = self.delivery.out_of_order else { return Ok(()) };
         let (min, max) = overtaken.by_records.bounds();
-        match (0.0..=1.0).contains(&overtaken.probability) && min >= 1.0 && min <= max && max <= 1e5
+        // With 1 nothing would go by.
+        match (0.0..1.0).contains(&overtaken.probability) && min >= 1.0 && min <= max && max <= 1e5
         {
             true => Ok(()),
             false => refused(
                 "delivery.out_of_order",
-                "probability must be 0 to 1, by_records 1 to 100000, the less first",
+                "probability must be 0 to below 1, by_records 1 to 100000, the less first",
             ),
         }
     }
@@ -361,57 +427,6 @@ impl Scene {
 
 /// 2026-01-05, a Monday.
 const DEFAULT_START_MS: i64 = 1_767_571_200_000;
-
-fn check_rate(rate: &Rate) -> Checked {
-    let positive = |name: &str, value: f64| match value > 0.0 && value <= 1e9 {
-        true => Ok(()),
-        false => refused("rate", format!("{name} must be above 0 and at most 1e9, found {value}")),
-    };
-    match rate {
-        Rate::Constant { per_second } => positive("per_second", *per_second),
-        Rate::Bursty { per_second, times, every_s, lasts_s } => {
-            let named = [
-                ("per_second", per_second),
-                ("times", times),
-                ("every_s", every_s),
-                ("lasts_s", lasts_s),
-            ];
-            named.into_iter().try_for_each(|(name, value)| positive(name, *value))
-        }
-        Rate::Periodic { per_second, std_dev, hours, weekdays, means, std_devs, .. } => {
-            positive("per_second", *per_second)?;
-            for (name, factors, expected) in [("hours", hours, 24), ("weekdays", weekdays, 7)] {
-                if !factors.is_empty() && factors.len() != expected {
-                    let found = factors.len();
-                    return refused(
-                        "rate",
-                        format!("{name} needs {expected} factors, found {found}"),
-                    );
-                }
-            }
-            for (name, table) in [("means", means), ("std_devs", std_devs)] {
-                let whole = table.len() == 7 && table.iter().all(|row| row.len() == 24);
-                if !table.is_empty() && !whole {
-                    return refused(
-                        "rate",
-                        format!("{name} needs seven rows (Monday first) of 24"),
-                    );
-                }
-            }
-            let all = [std_dev].into_iter().chain(hours).chain(weekdays);
-            let all = all.chain(means.iter().flatten()).chain(std_devs.iter().flatten());
-            if all.clone().any(|number| !(*number >= 0.0 && *number <= 1e9)) {
-                return refused("rate", "no number may be below 0 or above 1e9");
-            }
-            let sends = |numbers: &[f64]| numbers.is_empty() || numbers.iter().any(|n| *n > 0.0);
-            let table: Vec<f64> = means.iter().flatten().copied().collect();
-            match sends(hours) && sends(weekdays) && sends(&table) {
-                true => Ok(()),
-                false => refused("rate", "all factors or means are 0: nothing would ever be sent"),
-            }
-        }
-    }
-}
 
 /// Whether there is a weight for each value, and not all are 0.
 pub(crate) fn check_weights(n_values: usize, weights: &[f64]) -> Result<(), String> {

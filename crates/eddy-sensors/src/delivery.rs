@@ -7,7 +7,8 @@ use crate::draw::{Purpose, Random, Threshold};
 use crate::record::{Delivered, SceneRecord};
 use crate::scene::{Delivery, Span};
 
-/// Records that are held back at most; beyond them the one that is due first goes early.
+/// Records that are held back until a time at most, and so many that are overtaken; beyond them the
+/// one that is due first goes early.
 const MAX_HELD: usize = 100_000;
 
 /// What becomes of records between the sensor and the stream.
@@ -21,7 +22,9 @@ pub(crate) struct Post {
     // Held until a time.
     held: BinaryHeap<Reverse<Waiting>>,
     // Held until so many records have gone by.
-    overtaken: Vec<(u64, SceneRecord)>,
+    overtaken: BinaryHeap<Reverse<Waiting>>,
+    // How many went in their turn.
+    n_in_turn: i64,
     // The next one in its turn.
     next: Option<SceneRecord>,
     n_held: u64,
@@ -30,14 +33,15 @@ pub(crate) struct Post {
 
 #[derive(Clone, Debug)]
 struct Waiting {
-    due_us: i64,
+    // The time in microseconds, or how many must have gone in their turn.
+    due: i64,
     order: u64,
     record: SceneRecord,
 }
 
 impl PartialEq for Waiting {
     fn eq(&self, other: &Self) -> bool {
-        (self.due_us, self.order) == (other.due_us, other.order)
+        (self.due, self.order) == (other.due, other.order)
     }
 }
 
@@ -51,7 +55,7 @@ impl PartialOrd for Waiting {
 
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due_us, self.order).cmp(&(other.due_us, other.order))
+        (self.due, self.order).cmp(&(other.due, other.order))
     }
 }
 
@@ -70,7 +74,8 @@ impl Post {
                 .map_or(never, |o| (Threshold::new(o.probability), o.by_records)),
             is_idle: *delivery == Delivery::default(),
             held: BinaryHeap::new(),
-            overtaken: Vec::new(),
+            overtaken: BinaryHeap::new(),
+            n_in_turn: 0,
             next: None,
             n_held: 0,
             last_due_us: 0,
@@ -84,8 +89,10 @@ impl Post {
             return;
         }
         loop {
-            if let Some(idx) = self.overtaken.iter().position(|(n_left, _)| *n_left == 0) {
-                *out = self.overtaken.remove(idx).1;
+            let n_in_turn = self.n_in_turn;
+            let is_due = |waiting: &Reverse<Waiting>| waiting.0.due <= n_in_turn;
+            if let Some(record) = popped(&mut self.overtaken, is_due) {
+                *out = record;
                 break;
             }
             let next = self.next.get_or_insert_with(|| {
@@ -93,10 +100,12 @@ impl Post {
                 make(&mut record);
                 record
             });
-            let is_due = |waiting: &Reverse<Waiting>| waiting.0.due_us <= next.due_us;
-            let goes_now = self.held.len() > MAX_HELD || self.held.peek().is_some_and(is_due);
-            if goes_now && let Some(Reverse(waiting)) = self.held.pop() {
-                *out = waiting.record;
+            let now_us = next.due_us;
+            let is_due = |waiting: &Reverse<Waiting>| waiting.0.due <= now_us;
+            if let Some(record) = popped(&mut self.held, is_due) {
+                *out = record;
+                // One that goes early must not keep the others waiting for its time.
+                out.due_us = out.due_us.min(now_us);
                 break;
             }
             let Some(mut record) = self.next.take() else { continue };
@@ -110,7 +119,9 @@ impl Post {
                 #[expect(clippy::cast_possible_truncation, reason = "checked: 1 to 100000")]
                 #[expect(clippy::cast_sign_loss, reason = "checked: 1 to 100000")]
                 let n_records = self.random.within(min as u64, max as u64);
-                self.overtaken.push((n_records, record));
+                let due = self.n_in_turn.saturating_add_unsigned(n_records);
+                self.n_held += 1;
+                self.overtaken.push(Reverse(Waiting { due, order: self.n_held, record }));
             } else {
                 if self.draws(self.duplicate.0) {
                     let mut copy = record.clone();
@@ -119,7 +130,7 @@ impl Post {
                     self.hold(copy, due_us);
                 }
                 *out = record;
-                self.overtaken.iter_mut().for_each(|(n_left, _)| *n_left -= 1);
+                self.n_in_turn += 1;
                 break;
             }
         }
@@ -142,6 +153,15 @@ impl Post {
     fn hold(&mut self, mut record: SceneRecord, due_us: i64) {
         record.due_us = due_us;
         self.n_held += 1;
-        self.held.push(Reverse(Waiting { due_us, order: self.n_held, record }));
+        self.held.push(Reverse(Waiting { due: due_us, order: self.n_held, record }));
     }
+}
+
+/// The first of those that wait, if it is due or they are too many.
+fn popped(
+    waiting: &mut BinaryHeap<Reverse<Waiting>>,
+    is_due: impl Fn(&Reverse<Waiting>) -> bool,
+) -> Option<SceneRecord> {
+    let goes_now = waiting.len() > MAX_HELD || waiting.peek().is_some_and(is_due);
+    goes_now.then(|| waiting.pop()).flatten().map(|Reverse(waiting)| waiting.record)
 }

@@ -158,22 +158,24 @@ impl Crew {
                 .filter_map(|(idx, fault)| Some((idx, Plan::new(fault, group)?)))
                 .collect();
             let first_idx = sensors.len();
+            let courses: Vec<Course> =
+                group.fields.iter().map(|field| Course::new(field, &group_names)).collect();
             for name in group.names() {
                 let befalls = |(_, (fault_idx, _)): &(usize, &(usize, Plan))| {
                     is_meant(&scene.faults[*fault_idx].sensors, &name)
                 };
                 let plan_idxs = plans.iter().enumerate().filter(befalls).map(|(idx, _)| idx);
-                let course = |field: &crate::scene::Field| {
+                let course = |(field, course): (&crate::scene::Field, &Course)| {
                     let offset =
                         if field.spread > 0.0 { field.spread * spread.normal() } else { 0.0 };
-                    Course::new(field, &group_names, offset)
+                    course.with_offset(offset)
                 };
                 sensors.push(Sensor {
                     plan_idxs: plan_idxs.collect(),
                     head: head(&scene.format.name_field, &name, is_csv).into(),
                     name: name.into(),
                     kind_idx,
-                    courses: group.fields.iter().map(course).collect(),
+                    courses: group.fields.iter().zip(&courses).map(course).collect(),
                     last: vec![Cell::Missing; group.fields.len()].into(),
                     active: None,
                     n_readings: 0,
@@ -331,9 +333,11 @@ impl Crew {
                     *cell = Cell::Number(plan.apply(active, value, before, &mut self.random));
                 }
             }
-            // A value that sticks does so until the fault is over, and what takes a value's place
-            // is none of the signal's.
-            let sticks = plan.kind == FaultKind::Stuck && plan.field_idx == Some(idx);
+            // A value that sticks does so until the fault is over, be it the sensor's first; what
+            // takes a value's place is none of the signal's.
+            let sticks = plan.kind == FaultKind::Stuck
+                && plan.field_idx == Some(idx)
+                && sensor.last[idx] != Cell::Missing;
             if !sticks && !plan.replaces() {
                 sensor.last[idx] = ordinary;
             }

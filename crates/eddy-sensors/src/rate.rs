@@ -1,10 +1,86 @@
 //! When records are due.
 
+use crate::check::{Checked, refused};
 use crate::draw::{Purpose, Random};
 use crate::scene::Rate;
 
 const SECOND_US: i64 = 1_000_000;
 const HOUR_S: i64 = 3600;
+/// One record a day: slower is a mistake, as the times between are gone through second by second.
+const MIN_PER_SECOND: f64 = 1.0 / 86_400.0;
+/// The shortest burst and gap between bursts, in seconds.
+const MIN_BURST_S: f64 = 0.001;
+
+/// Whether a rate is one at which records come.
+pub(crate) fn check_rate(rate: &Rate) -> Checked {
+    let positive = |name: &str, value: f64| match value > 0.0 && value <= 1e9 {
+        true => Ok(()),
+        false => refused("rate", format!("{name} must be above 0 and at most 1e9, found {value}")),
+    };
+    let often = |name: &str, value: f64| {
+        positive(name, value)?;
+        match value >= MIN_PER_SECOND {
+            true => Ok(()),
+            false => {
+                let problem = format!("{name} must be at least 1 a day (1/86400), found {value}");
+                refused("rate", problem)
+            }
+        }
+    };
+    match rate {
+        Rate::Constant { per_second } => often("per_second", *per_second),
+        Rate::Bursty { per_second, times, every_s, lasts_s } => {
+            often("per_second", *per_second)?;
+            positive("times", *times)?;
+            often("per_second times times", (per_second * times).min(1e9))?;
+            for (name, value) in [("every_s", every_s), ("lasts_s", lasts_s)] {
+                positive(name, *value)?;
+                if *value < MIN_BURST_S {
+                    let problem = format!("{name} must be at least {MIN_BURST_S}, found {value}");
+                    return refused("rate", problem);
+                }
+            }
+            Ok(())
+        }
+        Rate::Periodic { per_second, std_dev, hours, weekdays, means, std_devs, .. } => {
+            often("per_second", *per_second)?;
+            for (name, factors, expected) in [("hours", hours, 24), ("weekdays", weekdays, 7)] {
+                if !factors.is_empty() && factors.len() != expected {
+                    let found = factors.len();
+                    return refused(
+                        "rate",
+                        format!("{name} needs {expected} factors, found {found}"),
+                    );
+                }
+            }
+            for (name, table) in [("means", means), ("std_devs", std_devs)] {
+                let whole = table.len() == 7 && table.iter().all(|row| row.len() == 24);
+                if !table.is_empty() && !whole {
+                    return refused(
+                        "rate",
+                        format!("{name} needs seven rows (Monday first) of 24"),
+                    );
+                }
+            }
+            let all = [std_dev].into_iter().chain(hours).chain(weekdays);
+            let all = all.chain(means.iter().flatten()).chain(std_devs.iter().flatten());
+            if all.clone().any(|number| !(*number >= 0.0 && *number <= 1e9)) {
+                return refused("rate", "no number may be below 0 or above 1e9");
+            }
+            let sends = |numbers: &[f64]| numbers.is_empty() || numbers.iter().any(|n| *n > 0.0);
+            let table: Vec<f64> = means.iter().flatten().copied().collect();
+            if !(sends(hours) && sends(weekdays) && sends(&table)) {
+                return refused("rate", "all factors or means are 0: nothing would ever be sent");
+            }
+            let most = |numbers: &[f64], of_none| match numbers.is_empty() {
+                true => of_none,
+                false => numbers.iter().copied().fold(0.0, f64::max),
+            };
+            let of_factors = per_second * most(hours, 1.0) * most(weekdays, 1.0);
+            often("the busiest hour's mean", most(&table, of_factors).min(1e9))
+        }
+    }
+}
 
 /// The times of a scene's records, in microseconds since its start, never falling.
 #[derive(Clone, Debug)]

@@ -353,7 +353,7 @@ pub struct Fault {
     /// How much it adds (spike, level shift), takes away (dip) or has added at its end (drift), or
     /// the standard deviation of a noise burst.
     pub by: Option<Span>,
-    /// What the field reads instead: spike, dip, level shift and dropout.
+    /// What the field reads instead: spike, dip and dropout.
     pub to: Option<Span>,
 }
 

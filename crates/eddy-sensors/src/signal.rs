@@ -1,6 +1,7 @@
 //! Signals at work.
 
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 use crate::draw::{Random, running_sums};
 use crate::scene::{Field, Season, Signal};
@@ -29,10 +30,10 @@ enum Kind {
     Uniform { min: f64, max: f64, whole: Option<(u64, u64)> },
     Normal { mean: f64, std_dev: f64 },
     Walk { now: f64, start: f64, step: f64, pull: f64, min: f64, max: f64 },
-    Sine { mean: f64, noise: f64, weekend: f64, sines: Vec<Season> },
+    Sine { mean: f64, noise: f64, weekend: f64, sines: Arc<[Season]> },
     Correlated { group_idx: usize, mean: f64, std_dev: f64, shared: f64, own: f64 },
     Counter { next: f64, step: f64, jitter: f64, wrap: f64 },
-    Category(Vec<f64>),
+    Category(Arc<[f64]>),
 }
 
 /// What all signals of a moment share.
@@ -44,8 +45,8 @@ pub(crate) struct Moment<'a> {
 }
 
 impl Course {
-    /// A field's signal for one sensor. The field and its group were checked.
-    pub(crate) fn new(field: &Field, group_names: &[&str], offset: f64) -> Self {
+    /// A field's signal. The field and its group were checked.
+    pub(crate) fn new(field: &Field, group_names: &[&str]) -> Self {
         let kind = match &field.signal {
             Signal::Constant { value } => Kind::Constant(*value),
             Signal::Uniform { min, max } => Kind::Uniform {
@@ -81,13 +82,20 @@ impl Course {
                 jitter: *jitter,
                 wrap: wrap.unwrap_or(f64::INFINITY),
             },
-            Signal::Category { values, weights } => Kind::Category(if weights.is_empty() {
-                running_sums(&vec![1.0; values.len()])
-            } else {
-                running_sums(weights)
-            }),
+            Signal::Category { values, weights } => {
+                let sums = match weights.is_empty() {
+                    true => running_sums(&vec![1.0; values.len()]),
+                    false => running_sums(weights),
+                };
+                Kind::Category(sums.into())
+            }
         };
-        Self { kind, offset }
+        Self { kind, offset: 0.0 }
+    }
+
+    /// The signal of one sensor, which is off by so much.
+    pub(crate) fn with_offset(&self, offset: f64) -> Self {
+        Self { offset, ..self.clone() }
     }
 
     /// Whether a reading depends on the one before it, so that it is drawn even if a fault hides it.
@@ -169,7 +177,7 @@ mod tests {
     }
 
     fn readings(signal: &str, n: usize) -> Vec<f64> {
-        let mut course = Course::new(&field(signal, 2), &["g"], 0.0);
+        let mut course = Course::new(&field(signal, 2), &["g"]);
         let mut random = Random::new(5, Purpose::Readings);
         let read = |reading_idx| {
             let now_s = f64::from(u32::try_from(reading_idx).expect("small"));
@@ -235,7 +243,7 @@ mod tests {
     #[test]
     fn a_uniform_signal_without_decimals_draws_whole_numbers_with_both_ends() {
         let field = field("{ type = \"uniform\", min = -2, max = 2 }", 0);
-        let mut course = Course::new(&field, &[], 0.0);
+        let mut course = Course::new(&field, &[]);
         let mut random = Random::new(5, Purpose::Readings);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..1000 {

@@ -6,7 +6,7 @@ use eddy_harness::{Fault, FirehoseDouble, serve};
 use eddy_sensors::{Player, SCENES, Scene, SceneRecord};
 use serde_json::Value;
 
-use crate::{command, run, stderr};
+use crate::{command, counts_of, run, stderr};
 
 fn lines(text: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(text).expect("text");
@@ -183,18 +183,89 @@ fn what_firehose_does_not_take_is_counted_and_has_no_labels() {
     .expect("the binary starts");
     let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    let counts = text.lines().find(|line| line.starts_with("generated ")).expect("counts");
-    let numbers: Vec<u64> =
-        counts.split(", ").filter_map(|part| part.rsplit(' ').next()?.parse().ok()).collect();
-    let [generated, acknowledged, failed, _, labelled] = numbers[..] else { panic!("{counts}") };
-    assert_eq!(generated, acknowledged + failed, "{counts}");
-    assert_eq!((acknowledged, failed, labelled), (500, 500, 500), "{counts}");
+    let [generated, acknowledged, failed, _, labelled] = counts_of(&text);
+    assert_eq!(generated, acknowledged + failed, "{text}");
+    assert_eq!((acknowledged, failed, labelled), (500, 500, 500), "{text}");
     let records: Vec<u64> = lines(&std::fs::read(labels).expect("written"))
         .iter()
         .map(|label| label["record"].as_u64().expect("a number"))
         .collect();
     assert_eq!(records, (0..500).collect::<Vec<_>>());
     assert_eq!(double.records().len(), 500);
+}
+
+#[test]
+fn nothing_is_sent_to_firehose_behind_records_that_are_lost() {
+    let double = FirehoseDouble::new("readings");
+    let refused = Fault::Refused { status: 400, kind: "InvalidArgumentException" };
+    double.faults.then_well().then(refused);
+    let endpoint = serve_firehose(&double);
+    let to = ["--firehose", "readings", "--endpoint-url", &endpoint];
+    // Without labels only a full request sends anything.
+    let output =
+        run(&[&to[..], &["--rate", "0", "--count", "2000", "--anomaly-rate", "0"]].concat());
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(counts_of(&text), [1000, 500, 500, 0, 0], "{text}");
+    assert_eq!(double.records().len(), 500);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_takes_nothing_leaves_every_record_failed_and_no_label() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let labels = folder.path().join("labels");
+    let path = labels.display().to_string();
+    let more = ["--rate", "0", "--anomaly-rate", "1", "--labels", &path];
+    let output = run(&[&["--file", "/dev/full"][..], &more].concat());
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let [generated, acknowledged, failed, _, labelled] = counts_of(&text);
+    assert_eq!((acknowledged, failed, labelled), (0, generated, 0), "{text}");
+    assert_eq!(std::fs::read(labels).expect("written"), b"");
+}
+
+#[test]
+fn labels_of_records_that_were_read_are_kept_when_the_reader_leaves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let labels = folder.path().join("labels");
+    let path = labels.display().to_string();
+    let more = ["--rate", "0", "--anomaly-rate", "0.01", "--labels", &path];
+    let mut child = command(&[&["--stdout", "--quiet"][..], &more].concat())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    let mut expected = Vec::new();
+    let mut player = Player::new(&Scene::named("walkthrough").expect("it ships")).expect("valid");
+    let mut record = SceneRecord::default();
+    for n_record in 0..500 {
+        std::io::BufRead::read_line(&mut stdout, &mut line).expect("a line");
+        player.next(&mut record);
+        if record.is_labelled() {
+            record.write_label(n_record, &mut expected);
+            expected.push(b'\n');
+        }
+    }
+    drop(stdout);
+    let output = child.wait_with_output().expect("an end");
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let [generated, acknowledged, failed, _, labelled] = counts_of(&text);
+    assert_eq!(generated, acknowledged + failed, "{text}");
+    let mut found = labelled_records(&std::fs::read(labels).expect("written"));
+    assert_eq!(found.len() as u64, labelled);
+    let expected = labelled_records(&expected);
+    assert!(!expected.is_empty());
+    found.truncate(expected.len());
+    assert_eq!(found, expected);
+}
+
+/// The numbers of the records that have labels.
+fn labelled_records(labels: &[u8]) -> Vec<u64> {
+    lines(labels).iter().map(|label| label["record"].as_u64().expect("a number")).collect()
 }
 
 #[test]

@@ -78,6 +78,34 @@ fn a_settings_file_says_which_rows_there_are() {
 }
 
 #[test]
+fn an_export_keeps_the_retention_of_the_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("s.toml").display().to_string();
+    let export = |sink: &str, more: &[&str]| {
+        let out = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            "[source]\ntype = \"stdin\"\n\
+             [[sinks]]\ntype = \"opensearch\"\nurl = \"http://127.0.0.1:9200\"\n{sink}\n"
+        );
+        std::fs::write(&settings, text).expect("written");
+        let path = out.path().display().to_string();
+        let arguments = ["export", "--settings", &settings, "--out", &path];
+        let output = dashboards(&[&arguments[..], more].concat());
+        assert!(output.status.success(), "{sink} {more:?}: {}", stderr(&output));
+        let policy = std::fs::read(out.path().join("ilm-policy.json")).ok()?;
+        let policy: Value = serde_json::from_slice(&policy).expect("JSON");
+        policy["policy"]["phases"]["delete"]["min_age"].as_str().map(str::to_owned)
+    };
+    let year = "install = { retention_days = 365 }";
+    assert_eq!(export(year, &[]).as_deref(), Some("365d"));
+    assert_eq!(export(year, &["--retention-days", "7"]).as_deref(), Some("7d"));
+    assert_eq!(export(year, &["--rotation", "no-rotation"]), None);
+    assert_eq!(export("install = true", &[]), None, "rows are kept for ever");
+    let serverless = "auth = { type = \"aws\", region = \"eu-west-1\", service = \"aoss\" }";
+    assert_eq!(export(serverless, &[]), None, "a collection has policies of its own");
+}
+
+#[test]
 fn an_install_that_reaches_nothing_says_what_to_check() {
     let output = dashboards(&["install", "--url", "http://127.0.0.1:1"]);
     assert_eq!(output.status.code(), Some(1));

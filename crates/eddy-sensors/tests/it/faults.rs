@@ -181,3 +181,12 @@ fn faults_come_as_often_as_asked_and_one_at_a_time() {
     // 50 000 readings, less those of faults: some 485 begin.
     assert!((380..=600).contains(&lengths.len()), "{}", lengths.len());
 }
+
+#[test]
+fn a_sensor_that_sticks_at_its_first_reading_repeats_it() {
+    let records = of_first(&with("kind = \"stuck\"\nat = [0]\nlasts = 20"), 60);
+    assert_eq!(labelled(&records, FaultKind::Stuck), (0..20).collect::<Vec<_>>());
+    let first = number(&records[0], "x");
+    assert!(records[..20].iter().all(|record| number(record, "x") == first));
+    assert!(records[20..].iter().any(|record| number(record, "x") != first));
+}

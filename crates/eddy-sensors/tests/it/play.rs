@@ -174,9 +174,39 @@ fn asking_for_disorder_changes_no_value() {
 }
 
 #[test]
+fn however_many_are_overtaken_records_come() {
+    let delivery = "out_of_order = { probability = 0.99, by_records = 100000 }";
+    let (before, _) = DELIVERIES.split_once("late = ").expect("deliveries");
+    let records = records(&scene(&format!("{before}{delivery}\n")), 5000);
+    // Beyond a hundred thousand that wait, one goes early.
+    let n_early = records.iter().filter(|r| r.delivered == Delivered::OutOfOrder).count();
+    assert!((3000..4900).contains(&n_early), "{n_early}");
+}
+
+#[test]
+fn too_many_late_records_do_not_keep_the_others_waiting() {
+    let delivery = "late = { probability = 0.9, by_s = 86400 }";
+    let (before, _) = DELIVERIES.split_once("late = ").expect("deliveries");
+    let records = records(&scene(&format!("{before}{delivery}\n")), 20_000);
+    let behind = |record: &SceneRecord| record.due_us / 1000 - (record.time_ms - 1_767_571_200_000);
+    let n_late = records.iter().filter(|r| r.delivered == Delivered::Late).count();
+    assert!(n_late > 1000, "{n_late}");
+    for record in records.iter().filter(|r| r.delivered == Delivered::InTurn) {
+        assert_eq!(behind(record), 0, "at {}", record.due_us);
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_what_to_change() {
     const GOOD: &str = "[[sensors]]\nname = \"a\"\nfields = [{ name = \"x\", signal = { type = \"constant\", value = 1 } }]\n";
+    const FIELD: &str = "{ name = \"y\", signal = { type = \"constant\", value = 1 } }, ";
     scene(GOOD);
+    let counted =
+        |count: u32| GOOD.replace("name = \"a\"", &format!("name = \"a\"\ncount = {count}"));
+    // Neither is a name that the numbered ones have.
+    for name in ["\"a-3\"", "\"a-01\""] {
+        scene(&format!("{}{}", counted(2), GOOD.replace("\"a\"", name)));
+    }
     for (text, expected) in [
         ("", "sensors: is empty: add a [[sensors]]"),
         (&format!("sede = 1\n{GOOD}"), "unknown field `sede`"),
@@ -240,6 +270,59 @@ fn what_makes_no_sense_is_refused_with_what_to_change() {
         (
             &format!("{GOOD}[format]\ntype = \"template\"\ntemplate = \"{{{{sensor.y}}}}\"\n"),
             "format.template: line 1, column 3: there is no function sensor.y",
+        ),
+        (
+            &format!("{GOOD}[delivery]\nout_of_order = {{ probability = 1, by_records = 1 }}\n"),
+            "delivery.out_of_order: probability must be 0 to below 1",
+        ),
+        (
+            &format!("rate = {{ type = \"periodic\", per_second = 1e-300 }}\n{GOOD}"),
+            "rate: per_second must be at least 1 a day",
+        ),
+        (
+            &format!(
+                "rate = {{ type = \"periodic\", per_second = 1, weekdays = [0, 0, 0, 0, 0, 0, 1e-300] }}\n{GOOD}"
+            ),
+            "rate: the busiest hour's mean must be at least 1 a day",
+        ),
+        (
+            &format!(
+                "rate = {{ type = \"bursty\", per_second = 1, times = 2, every_s = 1e-300, lasts_s = 1e-300 }}\n{GOOD}"
+            ),
+            "rate: every_s must be at least 0.001",
+        ),
+        (
+            &format!(
+                "rate = {{ type = \"bursty\", per_second = 1, times = 1e-300, every_s = 1, lasts_s = 1 }}\n{GOOD}"
+            ),
+            "rate: per_second times times must be at least 1 a day",
+        ),
+        (
+            &format!(
+                "{}[[faults]]\nkind = \"dropout\"\nat = [0]\nlasts = 1000000\n",
+                counted(1_000_000)
+            ),
+            "faults[0]: a dropout's sensors times lasts must be at most 100000000",
+        ),
+        (
+            &format!(
+                "{}[[faults]]\nkind = \"spike\"\nat = [0]\nby = 1\nsensors = [{}]\n",
+                counted(1_000_000),
+                "\"b\",".repeat(11)
+            ),
+            "faults: sensors times faults",
+        ),
+        (
+            &counted(1_000_000).replace("fields = [", &format!("fields = [{}", FIELD.repeat(5))),
+            "sensors: at most 5000000 fields of all sensors together, found 6000000",
+        ),
+        (
+            &GOOD.replace("\"a\"", &format!("{:?}", "a".repeat(241))),
+            "sensors[0]: name must have at most 240 bytes",
+        ),
+        (
+            &format!("{}{}", counted(2), GOOD.replace("\"a\"", "\"a-1\"")),
+            "sensors[1]: two sensors have the name \"a-1\": rename one",
         ),
     ] {
         let refused = Scene::from_toml(text).and_then(|scene| Player::new(&scene).map(drop));
