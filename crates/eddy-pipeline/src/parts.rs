@@ -22,6 +22,9 @@ use crate::settings::{
 };
 use crate::{Counters, Outputs, Pipeline, Routes, SlateStateStore};
 
+/// What is read of standard input at a time, and so about the size of a batch of it.
+const INPUT_BYTES: usize = 64 << 10;
+
 /// A pipeline and what others may want of it.
 pub struct Built {
     /// The pipeline, ready to run.
@@ -177,7 +180,7 @@ pub(crate) async fn source(settings: &SourceSettings, clock: &Arc<dyn Clock>) ->
             Arc::new(FileSource::new(path, *skip_header, clock))
         }
         SourceSettings::Stdin { skip_header } => {
-            let input = BufReader::new(tokio::io::stdin());
+            let input = BufReader::with_capacity(INPUT_BYTES, tokio::io::stdin());
             Arc::new(InputSource::new("stdin", input, *skip_header, clock))
         }
     }

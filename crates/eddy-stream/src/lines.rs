@@ -1,7 +1,10 @@
 //! Files and standard input: one record a line.
 
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -257,6 +260,24 @@ impl<R: AsyncBufRead + Send + Unpin> LineReader<R> {
         }
     }
 
+    /// Whether the next line, or the input's end, is there without waiting. A pipe may be silent for
+    /// hours behind a line, which must not wait for others to fill its batch.
+    async fn has_line(&mut self) -> bool {
+        if self.may_grow {
+            // A file has what it has.
+            return true;
+        }
+        let input = &mut self.input;
+        poll_fn(|cx| {
+            Poll::Ready(match Pin::new(&mut *input).poll_fill_buf(cx) {
+                Poll::Ready(Ok(available)) => available.is_empty() || available.contains(&b'\n'),
+                Poll::Ready(Err(_)) => true,
+                Poll::Pending => false,
+            })
+        })
+        .await
+    }
+
     /// A line as a record.
     fn record(&mut self, line: Line, is_grown: bool) -> RawRecord {
         self.ended = !line.is_complete;
@@ -283,6 +304,9 @@ impl<R: AsyncBufRead + Send + Unpin> PartitionReader for LineReader<R> {
             batch.records.push(self.record(line, true));
         }
         while !self.ended && batch.records.len() < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
+            if !batch.records.is_empty() && !self.has_line().await {
+                break;
+            }
             let Some(line) = self.read_line().await? else { break };
             if !line.text.is_empty() {
                 bytes += line.text.len();
@@ -319,6 +343,24 @@ mod tests {
             }
         }
         found
+    }
+
+    #[tokio::test]
+    async fn a_line_does_not_wait_for_others_to_fill_its_batch() {
+        use tokio::io::AsyncWriteExt as _;
+        let (mut writer, input) = tokio::io::duplex(1 << 10);
+        let source = InputSource::new("pipe", BufReader::new(input), false, Arc::new(SystemClock));
+        let partition = &source.partitions().await.expect("listed")[0].id;
+        let mut reader = source.open(partition, &Start::TrimHorizon).await.expect("opened");
+        let mut next = async |text: &[u8], lines: &[&[u8]]| {
+            writer.write_all(text).await.expect("taken");
+            let batch = reader.next().await.expect("readable").expect("there are lines");
+            let found: Vec<&[u8]> = batch.records.iter().map(|it| it.data.as_ref()).collect();
+            assert_eq!(found, lines);
+        };
+        // The pipe stays open, and a line is written in part only.
+        next(b"a\nb\nc", &[b"a", b"b"]).await;
+        next(b"c\n\nd\n", &[b"cc", b"d"]).await;
     }
 
     #[tokio::test]

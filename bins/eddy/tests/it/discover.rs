@@ -64,7 +64,7 @@ fn settings_that_cannot_be_used_are_refused_with_the_place() {
             ),
             "endpoint_url",
         ),
-        (&format!("{good}[page]\nlisten = \"0.0.0.0:0\"\n"), "token"),
+        (&format!("{good}[page]\nport = 1\n"), "port"),
         (&format!("{good}[pipeline]\ncommit_records = 0\n"), "commit_records"),
         (
             &format!(
