@@ -189,7 +189,7 @@ fn write(second: &mut Vec<Scored<'_>>, out: &mut Vec<u8>) -> Result<()> {
     for Scored { score, time_ms, reading } in second.drain(..) {
         let mut ms = time_ms % 1000;
         for digit in time_text[digits_from..].iter_mut().rev() {
-            *digit = b"0123456789"[(ms % 10).unsigned_abs() as usize];
+            *digit = b'0' + u8::try_from(ms % 10).unwrap_or(0);
             ms /= 10;
         }
         out.extend_from_slice(br#"{"stream":"DESTINATION_SQL_STREAM","rowtime":""#);
