@@ -165,7 +165,13 @@ impl Committer {
 
     fn remove(&mut self, names: &[Arc<str>]) -> Result<(), IndexError> {
         for name in names {
-            self.writers.retain(|(shard, _)| shard.name != *name);
+            if let Some(at) = self.writers.iter().position(|(shard, _)| shard.name == *name) {
+                let (_, writer) = self.writers.remove(at);
+                // Its merges write into the folder; how they end does not matter any more.
+                if let Err(error) = writer.wait_merging_threads() {
+                    tracing::debug!(%error, index = %name, "a merge of a removed index failed");
+                }
+            }
             self.store.remove(name)?;
         }
         Ok(())
