@@ -162,7 +162,11 @@ fn first_difference(left: &Value, right: &Value, path: &str) -> String {
     }
 }
 
+/// The servers have one index for all tests here: these take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn compare(questions: Vec<(&str, String, String)>) {
+    let _turn = TURN.lock().await;
     let folder = tempfile::tempdir().expect("a folder");
     let ours = Server::Ours(Index::open(IndexSettings::new(folder.path())).expect("opens"));
     let judge = Server::theirs("OPENSEARCH_URL");
