@@ -39,6 +39,8 @@ async fn call(server: &str, method: &str, path: &str, body: Option<Value>) -> Va
 }
 
 async fn create(server: &str, index: &str, mapping: Value) {
+    // A server may be that of an earlier run.
+    call(server, "DELETE", index, None).await;
     let answer = call(server, "PUT", index, Some(mapping)).await;
     assert_eq!(answer["acknowledged"], true, "{server}: {answer}");
 }
@@ -93,7 +95,6 @@ async fn a_mapping_that_would_refuse_every_row_is_known_at_the_start() {
         })
         .await;
         let schema = &rows(1)[0].schema;
-        // A server may be that of an earlier run.
         call(server, "DELETE", "conflict", None).await;
         sink.check(schema).await.expect("there is no such index yet");
         let mapping = json!({"mappings": {"properties": {"created": {"type": "long"}}}});
