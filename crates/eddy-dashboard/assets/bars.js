@@ -1,7 +1,7 @@
 // Records a minute, split by score range.
 
 import { data, onAnswer } from "./data.js";
-import { $, compact, make, RANGES, shape, toFull, toMark } from "./format.js";
+import { $, compact, make, RANGES, shape, toFull, toMarks } from "./format.js";
 import { show } from "./time.js";
 
 const HEIGHT = 220, BOTTOM = 22, LEFT = 44, ROOM = 10;
@@ -28,14 +28,17 @@ export function draw() {
   }
   const every = Math.max(Math.ceil(64 / step), 1);
   let free = LEFT + 18;
+  const marked = [];
   counts.forEach((parts, i) => {
     const x = LEFT + i * step, middle = x + step / 2;
     if (i % every === 0 && middle >= free && middle + 24 <= width) {
-      svg.append(shape("text", { x: middle, y: HEIGHT - 6, "text-anchor": "middle" }, "", toMark(start_ms + i * step_ms, step_ms)));
+      marked.push([middle, start_ms + i * step_ms]);
       free = middle + 60;
     }
     if (whole[i]) svg.append(stack(parts, whole[i], start_ms + i * step_ms, x + step * 0.1, Math.max(step * 0.8, 1), size));
   });
+  const marks = toMarks(marked.map(([, ms]) => ms), step_ms);
+  svg.append(...marked.map(([x], i) => shape("text", { x, y: HEIGHT - 6, "text-anchor": "middle" }, "", marks[i])));
   svg.addEventListener("click", (event) => {
     const group = event.target.closest("g");
     if (group) show(Number(group.dataset.at), Number(group.dataset.at) + step_ms - 1);

@@ -3,7 +3,7 @@
 /* global uPlot */
 
 import { bounds, data, onAnswer, onRows } from "./data.js";
-import { $, cell, compact, css, make, number, toMark, toWhole } from "./format.js";
+import { $, cell, compact, css, make, number, toMarks, toWhole } from "./format.js";
 import { isLive, onState, state } from "./state.js";
 import { show } from "./time.js";
 
@@ -21,6 +21,9 @@ export function threshold() {
   if (state.threshold !== "" && Number.isFinite(Number(state.threshold))) return Number(state.threshold);
   return number(data.status.threshold) ?? Infinity;
 }
+
+/** Whether a score would alert. A model that learns gives 0, which never does. */
+export const alerts = (score, limit = threshold()) => score > 0 && score >= limit;
 
 /** How long the last drawing took, for whoever measures. */
 export const drawn = { ms: 0, points: 0, times: 0 };
@@ -53,7 +56,7 @@ export function usual(name, column) {
   if (!ranges.has(k)) {
     const limit = threshold(), values = [];
     for (let i = points.t.length - 1; i >= 0 && values.length < 2000; i--) {
-      if (points.k[i] === k && points.v[i] !== null && !(points.s[i] >= limit)) values.push(points.v[i]);
+      if (points.k[i] === k && points.v[i] !== null && !alerts(points.s[i], limit)) values.push(points.v[i]);
     }
     values.sort((a, b) => a - b);
     const at = (part) => values[Math.round(part * (values.length - 1))];
@@ -102,7 +105,7 @@ function dots(chart, values) {
     ctx.fillStyle = colours.hues[hue];
     let lastX = -1e9, lastY = 0, lastK = -1;
     for (let i = 0; i < n; i++) {
-      if (k[i] % HUES !== hue || values[i] === null || t[i] < x.min || t[i] > x.max || (s[i] !== null && s[i] >= limit)) continue;
+      if (k[i] % HUES !== hue || values[i] === null || t[i] < x.min || t[i] > x.max || alerts(s[i], limit)) continue;
       const px = Math.round(bbox.left + (t[i] - x.min) * kx), py = Math.round(bottom - (values[i] - y.min) * ky);
       if (px === lastX && py === lastY) continue;
       // Between the lowest and the highest of a column of pixels there are others.
@@ -120,7 +123,7 @@ function dots(chart, values) {
   ctx.strokeStyle = colours.card;
   ctx.lineWidth = ratio;
   for (let i = 0; i < n; i++) {
-    if (s[i] === null || s[i] < limit || values[i] === null || t[i] < x.min || t[i] > x.max) continue;
+    if (!alerts(s[i], limit) || values[i] === null || t[i] < x.min || t[i] > x.max) continue;
     ctx.beginPath();
     ctx.arc(bbox.left + (t[i] - x.min) * kx, bottom - (values[i] - y.min) * ky, radius, 0, 7);
     ctx.fill();
@@ -146,7 +149,7 @@ function line(chart) {
 
 function options(id, scale, draw) {
   const stroke = colours.soft, grid = { stroke: colours.line, width: 1 }, common = { stroke, grid, ticks: grid, font: "12px system-ui, sans-serif" };
-  const times = (_, ticks, __, ___, step) => ticks.map((t) => toMark(t * 1000, step * 1000));
+  const times = (_, ticks, __, ___, step) => toMarks(ticks.map((t) => t * 1000), step * 1000);
   return {
     width: $(id).clientWidth, height: $(id).clientHeight, legend: { show: false }, padding: [8, 16, 0, 0],
     axes: [

@@ -3,9 +3,9 @@
 
 import { asked, isLive, moment, onState, state } from "./state.js";
 
-/** The newest answer; live rows that came after it; the pipeline's status. */
+/** The newest answer and what was asked for it; live rows that came after it; the first sensor of the heatmap that is in sight; the pipeline's status. */
 export const data = {
-  answer: null, tail: [], error: "", leftOut: 0,
+  answer: null, question: "", tail: [], error: "", leftOut: 0, heatFrom: 0,
   status: { key: null, columns: [], threshold: null, totals: {} }, rate: null,
 };
 const on = { answer: [], rows: [], status: [], connection: [] };
@@ -22,13 +22,19 @@ export const connection = { status: false, events: false, opened: false };
 let skew = 0;
 export const now = () => Date.now() + skew;
 
-/** The bounds shown, in ms, as they are now. */
-export const bounds = () => [moment(state.from, now()), moment(state.to, now())];
+/** The bounds shown, in ms, as they are now; those of the answer where only the server reads the text. */
+export function bounds() {
+  const of = (text, answered) => { const ms = moment(text, now()); return Number.isNaN(ms) ? (answered ?? now()) : ms; };
+  return [of(state.from, data.answer?.from_ms), of(state.to, data.answer?.to_ms)];
+}
 
 // The query
 
 const TAIL_ROWS = 20_000;
 let asking = false, again = false, notBefore = 0, timer = 0;
+
+/** Whether no answer is awaited. */
+export const settled = () => !asking;
 
 /** Asks, or, while an answer is awaited, asks again behind it: one query at a time. */
 export async function ask() {
@@ -37,15 +43,16 @@ export async function ask() {
   again = false;
   clearTimeout(timer);
   timer = 0;
-  const start = performance.now();
+  const start = performance.now(), question = asked();
   const px = Math.min(Math.max(Math.round(document.documentElement.clientWidth), 300), 4000);
   try {
-    const response = await fetch(`/api/query?${asked({ px })}`);
+    const response = await fetch(`/api/query?${asked({ px, heat_from: data.heatFrom })}`);
     const found = await response.json();
     if (!response.ok) throw new Error(found.error ?? `the server answered ${response.status}`);
     // Of a question that is no longer asked nothing is shown.
-    if (!again || isLive()) {
+    if (question === asked()) {
       data.answer = found;
+      data.question = question;
       data.tail = data.tail.filter((row) => row.t * 1000 > (found.newest_ms ?? -Infinity));
     }
     data.error = "";

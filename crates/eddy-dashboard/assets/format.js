@@ -60,6 +60,12 @@ export const toMinute = to("minute"), toSecond = to("second"), toDay = to("day")
 /** A moment as a mark on an axis whose marks are `step` ms apart. */
 export const toMark = (ms, step) => (step >= 86_400_000 ? toDay(ms) : step >= 60_000 ? toMinute(ms) : toSecond(ms));
 
+/** Marks of an axis over more than a day: where the day changes its name stands for the time. */
+export function toMarks(moments, step) {
+  const spans = moments.at(-1) - moments[0] > 86_400_000;
+  return moments.map((ms, i) => (spans && (i === 0 || toDay(ms) !== toDay(moments[i - 1])) ? toDay(ms) : toMark(ms, step)));
+}
+
 /** An element with texts and elements in it; texts are never markup. */
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);

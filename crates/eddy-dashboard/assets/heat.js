@@ -3,17 +3,20 @@
 import { data, onAnswer } from "./data.js";
 import { $, count, css, make, RANGES, toFull, toMark } from "./format.js";
 import { choose } from "./sensors.js";
-import { asked, onState, state } from "./state.js";
+import { onState, state } from "./state.js";
 
 const ROW = 22, PAGE = 500, MAX_KEPT = 4_000;
 let heat = null, rows = new Map(), fetching = false, colours = [], shownTop = -1;
 const body = make("div", { className: "heat-body" }), axis = make("div", { className: "heat-axis", "aria-hidden": "true" }), scroll = make("div", { className: "heat-scroll" }, body);
 
+/** An answer's rows by their places in the order. */
+const pageOf = ({ first, rows }) => new Map(rows.map((row, i) => [first + i, row]));
+
 function take() {
   const before = heat;
   heat = data.answer?.heat ?? null;
   if (!heat) return;
-  rows = new Map(heat.rows.map((row, i) => [i, row]));
+  rows = pageOf(heat);
   body.style.height = `${Math.max(heat.n_sensors, 1) * ROW}px`;
   const n = heat.n_sensors;
   $("heat-note").textContent = n ? `${count(n)} sensor${n === 1 ? "" : "s"}; the highest first` : "";
@@ -34,6 +37,8 @@ function draw() {
   const first = Math.max(Math.floor(scroll.scrollTop / ROW) - 3, 0), last = Math.min(first + Math.ceil(scroll.clientHeight / ROW) + 6, heat.n_sensors);
   const focused = document.activeElement?.closest?.(".heat-row")?.dataset.name;
   shownTop = first;
+  // The next answer has what is in sight, of the same moment as all else.
+  data.heatFrom = Math.max(first - 20, 0);
   const lines = [];
   let missing = -1;
   for (let i = first; i < last; i++) {
@@ -52,12 +57,13 @@ async function more(from) {
   const of = heat, first = Math.max(from - 20, 0);
   try {
     // The bounds are those of the answer, so that all rows are of one time.
-    const query = asked({ from: of ? data.answer.from_ms : state.from, to: data.answer.to_ms, heat_from: first, heat_size: PAGE });
+    const query = new URLSearchParams(data.question);
+    for (const [name, value] of Object.entries({ from: data.answer.from_ms, to: data.answer.to_ms, heat_from: first, heat_size: PAGE })) query.set(name, value);
     const response = await fetch(`/api/heat?${query}`), page = await response.json();
     if (!response.ok) throw new Error(page.error);
     if (of === heat) {
-      if (rows.size > MAX_KEPT) rows = new Map(heat.rows.map((row, i) => [i, row]));
-      page.rows.forEach((row, i) => rows.set(first + i, row));
+      if (rows.size > MAX_KEPT) rows = pageOf(heat);
+      for (const [i, row] of pageOf(page)) rows.set(i, row);
     }
     fetching = false;
     draw();

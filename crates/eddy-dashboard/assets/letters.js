@@ -5,15 +5,17 @@ import { $, bytes, count, make } from "./format.js";
 import { state } from "./state.js";
 
 const MAX_SHOWN = 64 << 10;
-let before = null, n = 0, seen = -1, asked = false;
+let before = null, n = 0, seen = -1, loading = false;
 
 async function load(more) {
-  asked = true;
+  if (loading) return;
+  loading = true;
+  // Also where there is no answer: what is wrong is said once, and asked again when more have come.
+  seen = data.status.dead_lettered ?? 0;
   const query = more && before !== null ? `?before=${before}` : "";
   try {
     const response = await fetch(`/api/letters${query}`), page = await response.json();
     if (!response.ok) throw new Error(page.error);
-    seen = data.status.dead_lettered ?? 0;
     if (!more) { n = 0; $("letters").replaceChildren(); }
     n += page.letters.length;
     before = page.before;
@@ -23,6 +25,7 @@ async function load(more) {
   } catch (error) {
     $("letters-note").textContent = error.message;
   }
+  loading = false;
 }
 
 function letter(one) {
@@ -66,7 +69,7 @@ function raw(all) {
 export function look() {
   if (state.view !== "pipeline") return;
   const more = (data.status.dead_lettered ?? 0) !== seen, reading = $("letters").querySelector("details[open]");
-  if (!asked || (more && !reading && n <= 50)) load(false);
+  if (more && !reading && n <= 50) load(false);
 }
 
 export function start() {

@@ -3,7 +3,7 @@
 import * as application from "./application.js";
 import * as bars from "./bars.js";
 import * as chart from "./chart.js";
-import { begin, bounds, connection, data, onAnswer, onConnection, onRows, onStatus } from "./data.js";
+import { begin, bounds, connection, data, onAnswer, onConnection, onRows, onStatus, settled } from "./data.js";
 import { $, make } from "./format.js";
 import * as heat from "./heat.js";
 import * as keys from "./keys.js";
@@ -87,4 +87,4 @@ for (const part of [time, sensors, chart, bars, heat, threshold, table, status, 
 begin();
 
 /** For whoever tests and measures. */
-window.eddy = { data, bounds, drawn: chart.drawn, set: chart.set, draw: chart.draw, scale: chart.scale };
+window.eddy = { data, settled, bounds, drawn: chart.drawn, set: chart.set, draw: chart.draw, scale: chart.scale };

@@ -14,10 +14,13 @@ export function choose(name, add = false) {
 /** A value as the filter's language has it. */
 const quoted = (value) => (typeof value === "string" ? `"${value}"` : String(value));
 
-/** Adds a clause to the filter, or one that leaves the value out. */
+/** Whether a filter needs no parentheses before AND: clauses side by side are joined by OR. */
+const isChain = (q) => q.replace(/"(\\.|[^"\\])*"/g, '""').split(" AND ").every((clause) => !/[\s()]/.test(clause.replace(/^NOT /, "")));
+
+/** Adds a clause to the filter that must hold too, or one that leaves the value out. */
 export function narrow(field, value, leaves_out) {
-  const clause = `${leaves_out ? "-" : ""}${field}:${quoted(value)}`;
-  go({ q: state.q ? `${state.q} ${clause}` : clause });
+  const clause = `${leaves_out ? "NOT " : ""}${field}:${quoted(value)}`;
+  go({ q: state.q ? `${isChain(state.q) ? state.q : `(${state.q})`} AND ${clause}` : clause });
 }
 
 function chips() {

@@ -68,7 +68,7 @@ export function asked(more = {}) {
   return params.toString();
 }
 
-export const isLive = () => state.to === "now" && state.from.startsWith("now");
+export const isLive = () => state.to === "now";
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
@@ -78,12 +78,9 @@ export function moment(text, now) {
   const back = /^now-(\d+)([smhdw])$/.exec(text);
   if (back) return now - Number(back[1]) * UNITS[back[2]];
   if (/^-?\d+$/.test(text)) return Number(text);
-  return Date.parse(/(Z|[+-]\d\d:?\d\d)$/i.test(text) || !text.includes("T") ? text : `${text}Z`);
-}
-
-/** The length of the time shown, in ms. */
-export function span(now) {
-  return Math.max(moment(state.to, now) - moment(state.from, now), 1);
+  // What names no zone is UTC, as the server has it.
+  const [, date, time, zone] = /^(\d{4}-\d\d-\d\d)(?:[T ](.*?))?(Z|[+-]\d\d:?\d\d)?$/i.exec(text) ?? [];
+  return date ? Date.parse(time ? `${date}T${time}${zone ?? "Z"}` : date) : NaN;
 }
 
 /** A length as the shortest relative start: 90 000 is `now-90s`. */

@@ -1,6 +1,6 @@
 // The records: sorted by any column, filtered, each to be opened.
 
-import { threshold } from "./chart.js";
+import { alerts } from "./chart.js";
 import { data, onAnswer, onStatus, row } from "./data.js";
 import { bars, inWords } from "./explain.js";
 import { $, cell, count, make, toClock, toDay, toWhole } from "./format.js";
@@ -53,7 +53,7 @@ function draw() {
   head(names);
   const made = [], kept = new Set();
   for (const one of rows) {
-    const is = one.id === open, of = JSON.stringify([one.source, names, is, one.score >= threshold()]);
+    const is = one.id === open, of = JSON.stringify([one.source, names, is, alerts(one.score)]);
     let line = lines.get(one.id);
     if (!line || line.of !== of) lines.set(one.id, (line = { of, elements: lineOf(one, names, is) }));
     kept.add(one.id);
@@ -81,17 +81,18 @@ function lineOf(one, names, is_open) {
   const toggle = make("button", { type: "button", className: "open", "aria-expanded": String(is_open), "aria-label": `Record of ${toWhole(one.t * 1000)}` }, is_open ? "▾" : "▸");
   const cells = names.map((name, i) => make("td", { className: [isNumber(name) ? "n" : "", name === SCORE ? "score" : "", name === data.status.key ? "name" : "", name === "created" ? "time" : ""].filter(Boolean).join(" "), title: name === "created" ? cell(one.source.created) : text(one, name) }, ...(i === 0 ? [toggle, ...time(one)] : [text(one, name)])));
   cells.push(make("td", { className: "because" }, inWords(one)));
-  const line = make("tr", { className: `${one.score >= threshold() && one.score !== null ? "anomaly " : ""}${is_open ? "is-open" : ""}`, "data-id": one.id }, ...cells);
+  const line = make("tr", { className: `${alerts(one.score) ? "anomaly " : ""}${is_open ? "is-open" : ""}`, "data-id": one.id }, ...cells);
   return is_open ? [line, detail(one, names.length + 1)] : [line];
 }
 
 /** Every field, each of which can be filtered by, and the explanation. */
 function detail(one, width) {
   const fields = make("dl", { className: "fields" });
-  const filterable = (value) => ["string", "number", "boolean"].includes(typeof value) && !/["*?]/.test(String(value));
+  // What the filter's language would read in another way has no button.
+  const filterable = (name, value) => /^[\w.@]+$/.test(name) && ["string", "number", "boolean"].includes(typeof value) && !/["*?\\]/.test(String(value));
   for (const [name, value] of Object.entries(one.source)) {
     if (name === WHY) continue;
-    const tools = filterable(value) && name !== "created" ? [["+", "Only", false], ["−", "Without", true]].map(([sign, word, out]) => {
+    const tools = filterable(name, value) && name !== "created" ? [["+", "Only", false], ["−", "Without", true]].map(([sign, word, out]) => {
       const button = make("button", { type: "button", className: "quiet", "aria-label": `${word} ${name} ${value}` }, sign);
       button.addEventListener("click", () => narrow(name, value, out));
       return button;

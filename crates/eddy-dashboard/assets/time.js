@@ -2,7 +2,7 @@
 
 import { bounds, now, onAnswer } from "./data.js";
 import { $, make, toFull } from "./format.js";
-import { go, isLive, moment, onState, relative, state } from "./state.js";
+import { go, isLive, onState, relative, state } from "./state.js";
 
 const QUICK = [["5 min", "now-5m"], ["15 min", "now-15m"], ["1 hour", "now-1h"], ["3 hours", "now-3h"], ["12 hours", "now-12h"], ["24 hours", "now-24h"], ["7 days", "now-7d"], ["30 days", "now-30d"]];
 const iso = (ms) => new Date(ms).toISOString();
@@ -42,9 +42,9 @@ export function zoom(factor) {
 function name() {
   const quick = QUICK.find(([, from]) => state.to === "now" && state.from === from);
   if (quick) return `Last ${quick[0]}`;
-  if (isLive()) return `Last ${state.from.slice(4)}`;
-  const [from, to] = [moment(state.from, now()), moment(state.to, now())];
-  return `${toFull(from)} – ${toFull(to)}`;
+  if (isLive() && /^now-\d+[smhdw]$/.test(state.from)) return `Last ${state.from.slice(4)}`;
+  const [from, to] = bounds();
+  return `${toFull(from)} – ${isLive() ? "now" : toFull(to)}`;
 }
 
 function tell() {

@@ -1,18 +1,27 @@
 //! The table as a file: every row of the query in its order, written as it is read.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use eddy_index::{IndexError, Place, Snapshot};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::Page;
 use crate::query::{Refusal, asked, blocking, parsed, refused};
 
 /// Rows of one file: their places are in memory, about 100 bytes each while they are sorted.
 pub(crate) const MAX_EXPORTED: usize = 1_000_000;
+/// Downloads at once: each has a thread and the places of its rows while it lasts.
+pub(crate) const MAX_EXPORTS: usize = 4;
+/// How long a reader may take nothing before its download is given up.
+const STALLED: Duration = Duration::from_secs(60);
 /// Rows whose columns make the header of a CSV.
 const HEADER_ROWS: usize = 1_000;
 /// Bytes of one piece of the answer.
@@ -30,6 +39,10 @@ pub(crate) async fn export(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let (subject, params) = asked(&page, query.as_deref())?;
+    let Ok(permit) = Arc::clone(&page.exports).try_acquire_owned() else {
+        let reason = format!("{MAX_EXPORTS} downloads are under way: try again when one has ended");
+        return Err(refused(StatusCode::SERVICE_UNAVAILABLE, &reason));
+    };
     let format = match params.format.as_deref() {
         Some("csv") => Format::Csv,
         Some("ndjson") | None => Format::Ndjson,
@@ -62,11 +75,13 @@ pub(crate) async fn export(
     ];
     // Two pieces wait at most: a reader that is slow holds the writer up.
     let (pieces, receiver) = mpsc::channel::<Result<Bytes, IndexError>>(2);
+    let runtime = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let mut writer = Writer { format, columns, pieces, piece: Vec::new() };
+        let _permit = permit;
+        let mut writer = Writer { format, columns, pieces, piece: Vec::new(), runtime };
         if let Err(error) = writer.write(&snapshot, &places) {
             // The answer ends in the middle, which a client sees; one that is gone sees nothing.
-            let _ = writer.pieces.blocking_send(Err(error));
+            writer.hand_on(Err(error));
         }
     });
     let body = futures::stream::unfold(receiver, |mut receiver| async move {
@@ -95,6 +110,7 @@ struct Writer {
     columns: Vec<String>,
     pieces: mpsc::Sender<Result<Bytes, IndexError>>,
     piece: Vec<u8>,
+    runtime: Handle,
 }
 
 impl Writer {
@@ -148,7 +164,13 @@ impl Writer {
     /// Hands on what is written; false when nobody reads any more.
     fn send(&mut self) -> bool {
         let piece = std::mem::take(&mut self.piece);
-        piece.is_empty() || self.pieces.blocking_send(Ok(piece.into())).is_ok()
+        piece.is_empty() || self.hand_on(Ok(piece.into()))
+    }
+
+    /// False where nobody reads any more, or has taken nothing for too long: the answer ends then.
+    fn hand_on(&self, piece: Result<Bytes, IndexError>) -> bool {
+        let sent = self.runtime.block_on(timeout(STALLED, self.pieces.send(piece)));
+        sent.is_ok_and(|sent| sent.is_ok())
     }
 }
 

@@ -72,6 +72,11 @@ pub(crate) fn range_of(score: Option<f64>) -> usize {
     score.map_or(0, |score| RANGES.iter().filter(|from| score >= **from).count().max(1))
 }
 
+/// Whether a score would alert. A model that learns gives 0, which never does.
+pub(crate) fn alerts(score: f64, threshold: f64) -> bool {
+    score > 0.0 && score >= threshold
+}
+
 /// A sensor in the heatmap.
 #[derive(Clone, Debug, Default)]
 struct Sensor {
@@ -130,7 +135,7 @@ impl Gathered {
         };
         if let Some(score) = row.score {
             self.scored += u64::from(score > 0.0);
-            self.alerts += u64::from(score >= self.threshold);
+            self.alerts += u64::from(alerts(score, self.threshold));
             if is_higher(self.highest) {
                 self.highest = Some(score);
             }

@@ -87,12 +87,18 @@ struct Page {
     // True when the page is ending: event streams end with it.
     ending: watch::Receiver<bool>,
     turns: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
 }
 
 /// The page's routes. Event streams end when the sender of `ending` says true or is gone.
 pub fn router(parts: DashboardParts, ending: watch::Receiver<bool>) -> Router {
     let es = parts.index.as_ref().map(|index| eddy_index::router(Arc::clone(index)));
-    let page = Page { parts, ending, turns: Arc::new(Semaphore::new(MAX_QUERIES)) };
+    let page = Page {
+        parts,
+        ending,
+        turns: Arc::new(Semaphore::new(MAX_QUERIES)),
+        exports: Arc::new(Semaphore::new(export::MAX_EXPORTS)),
+    };
     let routes = Router::new()
         .route("/", get(assets::page))
         .route("/login", get(token::form).post(token::login))

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Page;
+use crate::gather::alerts;
 use crate::query::refused;
 
 /// Rows of this time make one event.
@@ -101,7 +102,9 @@ impl Feed {
                 break;
             }
         }
-        Some(pending.into_json(self.threshold))
+        let threshold = self.threshold;
+        // Of very many rows each is read for its score.
+        tokio::task::spawn_blocking(move || pending.into_json(threshold)).await.ok()
     }
 }
 
@@ -114,7 +117,7 @@ fn thin_out(rows: Vec<LiveDocument>, threshold: f64) -> Vec<LiveDocument> {
         .iter()
         .enumerate()
         .filter_map(|(row_idx, row)| Some((score(row)?, row_idx)))
-        .filter(|(score, _)| *score >= threshold)
+        .filter(|(score, _)| alerts(*score, threshold))
         .collect();
     anomalies.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     anomalies.truncate(MAX_EVENT_ROWS / 2);

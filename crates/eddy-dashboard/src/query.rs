@@ -15,7 +15,7 @@ use eddy_index::{Index, IndexError, ScanRequest, Snapshot};
 use serde_json::{Value, json};
 
 use crate::gather::Gathered;
-use crate::params::{BadRequest, Params};
+use crate::params::{BadRequest, MAX_POINTS, Params};
 use crate::points::{MAX_SERIES, Points};
 use crate::{Labels, Page};
 
@@ -154,7 +154,10 @@ fn answer(subject: &Subject, params: &Params) -> Result<Value, IndexError> {
     let few = params.points.max(4 * params.pixels);
     let keep_all = usize::try_from(gathered.total).is_ok_and(|total| total <= few);
     let bounds = (params.from_ms, params.to_ms);
-    let mut points = Points::new(bounds, params.pixels, keep_all, series);
+    // Each series keeps three points of a column.
+    let n_series = series.map_or(1, <[u32]>::len).max(1);
+    let n_columns = params.pixels.min(MAX_POINTS / (3 * n_series)).max(1);
+    let mut points = Points::new(bounds, n_columns, keep_all, series);
     let request = ScanRequest {
         query: &query,
         key: subject.key.as_deref(),
@@ -215,11 +218,11 @@ fn judged(
         snapshot.ranked(&query, &json!("_doc"), 0).map(|(total, _)| total)
     };
     let there = count(std::slice::from_ref(&ids))?;
-    let could = count(&[ids.clone(), scored])?;
-    let found = count(&[ids, high.clone()])?;
+    let could = count(&[ids.clone(), scored.clone()])?;
+    let found = count(&[ids, high.clone(), scored.clone()])?;
 
     let anomalies: HashSet<String> = anomalies.into_iter().collect();
-    let query = params.query(key, &[high]);
+    let query = params.query(key, &[high, scored]);
     let by_score = json!([{"ANOMALY_SCORE": "desc"}]);
     let (_, places) = snapshot.ranked(&query, &by_score, MAX_JUDGED)?;
     let (mut right, mut wrong, mut unknown) = (0_u64, 0_u64, 0_u64);

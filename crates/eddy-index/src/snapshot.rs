@@ -21,6 +21,8 @@ use crate::top_hits::TopHits;
 /// What the indices of a pattern held when it was taken; later writes do not change it.
 pub struct Snapshot {
     shards: Vec<(Arc<str>, Searcher)>,
+    // What `now` is in its queries.
+    now_ms: i64,
 }
 
 /// Where a document is in a [`Snapshot`].
@@ -58,7 +60,7 @@ impl Snapshot {
     pub(crate) fn of(store: &Store, pattern: &str) -> Result<Self, IndexError> {
         let shards = store.resolve(pattern, false)?;
         let shards = shards.iter().map(|it| (Arc::clone(&it.name), it.reader.searcher()));
-        Ok(Self { shards: shards.collect() })
+        Ok(Self { shards: shards.collect(), now_ms: SystemClock.now_ms() })
     }
 
     /// Calls `visit` for every document that the query matches and that has a date, with the names
@@ -72,7 +74,7 @@ impl Snapshot {
         request: &ScanRequest<'_>,
         visit: &mut dyn FnMut(&ScanRow),
     ) -> Result<Vec<String>, IndexError> {
-        let query = parse(request.query)?;
+        let query = self.parse(request.query)?;
         guarded(|| {
             let mut names = Names::new();
             for (_, searcher) in &self.shards {
@@ -95,7 +97,7 @@ impl Snapshot {
         sort: &Value,
         n: usize,
     ) -> Result<(u64, Vec<Place>), IndexError> {
-        let (query, clauses) = (parse(query)?, sort::parse(sort)?);
+        let (query, clauses) = (self.parse(query)?, sort::parse(sort)?);
         guarded(|| {
             let (mut total, mut best) = (0, Vec::new());
             for (shard_idx, (_, searcher)) in self.shards.iter().enumerate() {
@@ -116,6 +118,10 @@ impl Snapshot {
         })
     }
 
+    fn parse(&self, query: &Value) -> Result<Box<dyn Query>, IndexError> {
+        QueryParser::new(self.now_ms).parse(query)
+    }
+
     /// Id and source of a document.
     ///
     /// # Errors
@@ -128,10 +134,6 @@ impl Snapshot {
 /// A date as queries have it: ISO 8601, milliseconds since the epoch, or `now-15m`.
 pub fn date_ms(text: &str, now_ms: i64) -> Option<i64> {
     dates::from_query(&Value::from(text), now_ms, Rounding::Down)
-}
-
-fn parse(query: &Value) -> Result<Box<dyn Query>, IndexError> {
-    QueryParser::new(SystemClock.now_ms()).parse(query)
 }
 
 /// Names by number; a name is made once a segment.

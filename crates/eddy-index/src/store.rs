@@ -4,11 +4,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use tantivy::index::SegmentId;
 use tantivy::schema::{IndexRecordOption, Value as _};
@@ -25,10 +23,6 @@ use crate::{IndexError, IndexSettings, names};
 const FORMAT: u64 = 1;
 const FORMAT_FILE: &str = "eddy-index.json";
 const LOCK_FILE: &str = ".eddy-index.lock";
-
-/// How often the removal of a folder is tried again, and the pause before.
-const REMOVAL_ATTEMPTS: u32 = 100;
-const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The first and the last id of a segment, as its terms.
 type IdRange = (Vec<u8>, Vec<u8>);
@@ -128,7 +122,7 @@ impl Store {
         let folder = self.settings.path.join(name);
         // Without its first file the rest is nothing, should a kill come in between.
         fs::remove_file(folder.join("meta.json"))
-            .and_then(|()| remove_folder(&folder))
+            .and_then(|()| fs::remove_dir_all(&folder))
             .map_err(IndexError::io("remove an index"))?;
         sync_folder(&self.settings.path)
     }
@@ -294,20 +288,6 @@ fn check_format(path: &Path) -> Result<(), IndexError> {
         None => fs::write(&file, format!("{{\"format\":{FORMAT}}}\n"))
             .and_then(|()| File::open(&file)?.sync_all())
             .map_err(IndexError::io("write the format file")),
-    }
-}
-
-/// Removes a folder in which the last merge of a writer that was put away may still make files.
-fn remove_folder(folder: &Path) -> std::io::Result<()> {
-    let mut n_left = REMOVAL_ATTEMPTS;
-    loop {
-        match fs::remove_dir_all(folder) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && n_left > 0 => {
-                n_left -= 1;
-                std::thread::sleep(REMOVAL_PAUSE);
-            }
-            done => return done,
-        }
     }
 }
 

@@ -165,16 +165,20 @@ impl Committer {
 
     fn remove(&mut self, names: &[Arc<str>]) -> Result<(), IndexError> {
         for name in names {
-            if let Some(at) = self.writers.iter().position(|(shard, _)| shard.name == *name) {
-                let (_, writer) = self.writers.remove(at);
-                // Its merges write into the folder; how they end does not matter any more.
-                if let Err(error) = writer.wait_merging_threads() {
-                    tracing::debug!(%error, index = %name, "a merge of a removed index failed");
-                }
-            }
+            self.put_away(|shard| shard.name == *name);
             self.store.remove(name)?;
         }
         Ok(())
+    }
+
+    /// Closes writers, which forget what they have not committed, when their merges have ended: those
+    /// write into a folder that may be removed next.
+    fn put_away(&mut self, is: impl Fn(&Shard) -> bool) {
+        for (shard, writer) in self.writers.extract_if(.., |(shard, _)| is(shard)) {
+            if let Err(error) = writer.wait_merging_threads() {
+                tracing::warn!(%error, index = %shard.name, "a writer's merge failed");
+            }
+        }
     }
 
     fn write(&mut self, jobs: Vec<(Vec<Operation>, Reply)>) {
@@ -200,7 +204,7 @@ impl Committer {
         if let Some(reason) = failure {
             tracing::error!(reason, "writing to the index failed");
             // A writer that is dropped forgets what it has not committed.
-            self.writers.retain(|(shard, _)| !group.touched.contains(&shard.name));
+            self.put_away(|shard| group.touched.contains(&shard.name));
             for (_, reply) in replies {
                 let _ = reply.send(Err(IndexError::Internal { reason: reason.clone() }));
             }
@@ -415,11 +419,13 @@ impl Committer {
             }
         } else {
             if self.writers.len() >= MAX_OPEN_WRITERS {
-                let (oldest, mut writer) = self.writers.remove(0);
-                if group.touched.contains(&oldest.name) {
+                let (oldest, writer) = &mut self.writers[0];
+                let name = Arc::clone(&oldest.name);
+                if group.touched.contains(&name) {
                     writer.commit()?;
                     oldest.reader.reload()?;
                 }
+                self.put_away(|shard| shard.name == name);
             }
             let options = IndexWriterOptions::builder()
                 .num_worker_threads(1)

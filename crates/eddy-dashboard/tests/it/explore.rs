@@ -159,6 +159,11 @@ fn the_table_is_sorted_by_any_column_and_filtered_by_what_a_row_holds() {
     visit.browser.click(".fields button[aria-label^='Without iotValue']");
     visit.until_text("n-total", "39");
     assert!(visit.address_says().contains("q=iotName:\""), "{}", visit.address_says());
+    // Clauses side by side are joined by OR, and what is added must hold beside them.
+    visit.browser.enter("#filter", "iotValue:<1 iotValue:>=1");
+    visit.until_text("n-total", "120");
+    visit.browser.click(".fields button[aria-label^='Only iotName']");
+    visit.until_text("n-total", "40");
     // What cannot be understood is said, and what was there stays.
     visit.browser.enter("#filter", "iotValue");
     visit.until("!document.getElementById('filter-wrong').hidden");
@@ -246,7 +251,7 @@ fn all_can_be_done_by_keys() {
     visit.browser.press("p");
     visit.until_state("live");
     visit.browser.press("/");
-    assert_eq!(visit.browser.value("document.activeElement.id"), "filter");
+    visit.until("document.activeElement.id === 'filter'");
     visit.browser.press("Escape");
     visit.browser.press("?");
     visit.until("document.getElementById('keys').open");
@@ -255,12 +260,14 @@ fn all_can_be_done_by_keys() {
     // From row to row, and one opened.
     visit.browser.press("p");
     visit.until_state("paused");
+    // No answer is to come that would draw the rows anew.
+    visit.until("eddy.settled()");
     visit.browser.value("document.querySelector('#table-body .open').focus()");
     visit.browser.press("ArrowDown");
     visit.browser.press("Enter");
     visit.until("document.querySelector('#table-body tr:nth-child(2).is-open')");
     visit.browser.press("Escape");
-    visit.until("!document.querySelector('.is-open')");
+    visit.until("!document.querySelector('.is-open') && eddy.settled()");
     // From sensor to sensor.
     visit.browser.value("document.querySelector('#heat .heat-row button').focus()");
     visit.browser.press("ArrowDown");

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
+use tower::ServiceExt as _;
+
 use crate::support::{Reading, Site, get, json_of, now_ms, reading, text};
 
 /// Rows of seven sensors over an hour; some without a score, some without a name.
@@ -135,6 +137,82 @@ async fn files_hold_every_row_of_the_query_in_its_order() {
     assert_eq!(csv.matches("\r\n").count(), 12_002);
     let few = text(site.ask(get("/api/export?from=now-1h&q=iotValue:%3C2&format=csv")).await).await;
     assert_eq!(few.matches("\r\n").count(), 3);
+}
+
+#[tokio::test]
+async fn downloads_that_nobody_reads_leave_room_for_all_else() {
+    let site = Site::new();
+    let now_ms = now_ms();
+    let all: Vec<Reading> = (0..8_000).map(|n| reading(now_ms - n, "a", n as f64, 0.8)).collect();
+    site.write(&all).await;
+    let (page, _end) = site.routes();
+    let ask = async |path: &str| page.clone().oneshot(get(path)).await.expect("answers");
+    let mut unread = Vec::new();
+    let refused = loop {
+        let answer = ask("/api/export?from=now-1h").await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        unread.push(answer);
+        assert!(unread.len() < 10, "each takes a thread");
+    };
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text(refused).await.contains("try again"));
+    assert_eq!(ask("/api/query?from=now-1h").await.status(), StatusCode::OK);
+    // One that is given up makes room, as soon as its thread has seen it.
+    let read = unread.pop().expect("there are some");
+    assert_eq!(text(read).await.lines().count(), 8_000);
+    drop(unread);
+    while ask("/api/export?from=now-1h").await.status() != StatusCode::OK {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn many_named_sensors_make_no_more_points_than_are_drawn() {
+    let site = Site::new();
+    let now_ms = now_ms();
+    let all: Vec<Reading> = (0..60_000_i64)
+        .map(|n| reading(now_ms - n / 2, &format!("s{}", n % 200), (n * 7919 % 100) as f64, 0.8))
+        .collect();
+    site.write(&all).await;
+    let bounds = format!("from={}&to={now_ms}", now_ms - 60_000);
+    let sensors: String = (0..200).map(|n| format!("&sensor=s{n}")).collect();
+    let answer = ask(&site, &format!("{bounds}&px=1200{sensors}")).await;
+    assert_eq!((&answer["total"], &answer["chart"]["thinned"]), (&json!(60_000), &json!(true)));
+    // With a column a pixel hardly any row would be left out.
+    let n_points = answer["chart"]["t"].as_array().expect("points").len();
+    assert!((10_000..50_000).contains(&n_points), "{n_points}");
+    let few = ask(&site, &format!("{bounds}&px=8000{sensors}")).await;
+    assert_eq!(few["chart"]["t"].as_array().map(Vec::len), Some(n_points));
+}
+
+#[tokio::test]
+async fn rows_of_a_model_that_learns_alert_at_no_threshold() {
+    let mut site = Site::new();
+    site.label_rows();
+    let now_ms = now_ms();
+    let all: Vec<Reading> = (0..100)
+        .map(|n| {
+            reading(
+                now_ms - n,
+                "a",
+                if n < 10 { 150.0 } else { 1.0 },
+                if n < 5 { 3.0 } else { 0.0 },
+            )
+        })
+        .collect();
+    site.write(&all).await;
+    for threshold in ["0", "-1", "2"] {
+        let answer = ask(&site, &format!("from=now-1h&threshold={threshold}")).await;
+        assert_eq!(
+            (&answer["scores"]["scored"], &answer["scores"]["alerts"]),
+            (&json!(5), &json!(5))
+        );
+        let labels = &answer["labels"];
+        assert_eq!((&labels["anomalies"], &labels["could"]), (&json!(10), &json!(5)), "{labels}");
+        assert_eq!((&labels["recall"], &labels["precision"]), (&json!(1.0), &json!(1.0)));
+    }
 }
 
 #[tokio::test]

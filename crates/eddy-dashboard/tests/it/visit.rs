@@ -70,7 +70,7 @@ impl Visit {
     pub(crate) fn until_text(&mut self, id: &str, text: &str) {
         let what = format!("{id} is {text:?}");
         self.browser
-            .until(&what, &format!("document.getElementById({id:?}).textContent === {text:?}"));
+            .until(&what, &format!("document.getElementById({id:?})?.textContent === {text:?}"));
     }
 
     /// Waits until an expression holds, which also says what is waited for.
