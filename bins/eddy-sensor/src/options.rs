@@ -134,6 +134,16 @@ impl Options {
         Self::parse()
     }
 
+    /// Records and labels written to one file would overwrite each other.
+    pub(crate) fn check_files(&self) -> Result<()> {
+        let (Some(file), Some(labels)) = (&self.file, &self.labels) else { return Ok(()) };
+        let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
+        if whole(file) == whole(labels) {
+            bail!("--file and --labels are both {}: choose another for one", file.display());
+        }
+        Ok(())
+    }
+
     /// The scene with what the command line changes of it. `now_ms` is the time of the first record
     /// where neither says one and records come at the scene's pace.
     pub(crate) fn scene(&self, now_ms: i64) -> Result<Scene> {

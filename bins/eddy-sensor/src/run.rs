@@ -65,6 +65,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 fn prepared(options: &Options, now_ms: i64) -> Result<(Scene, Player)> {
+    options.check_files()?;
     let scene = options.scene(now_ms)?;
     let player = Player::new(&scene)?;
     Ok((scene, player))

@@ -50,19 +50,20 @@ const formats = {
   second: { hour: "2-digit", minute: "2-digit", second: "2-digit" },
   clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 },
   day: { day: "numeric", month: "short" },
+  date: { day: "numeric", month: "short", timeZone: "UTC" },
   whole: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 },
   full: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" },
 };
 for (const [name, options] of Object.entries(formats)) formats[name] = new Intl.DateTimeFormat([], { hourCycle: "h23", ...options });
 const to = (name) => (ms) => (Number.isFinite(ms) ? formats[name].format(ms) : "–");
-export const toMinute = to("minute"), toSecond = to("second"), toDay = to("day"), toClock = to("clock"), toWhole = to("whole"), toFull = to("full");
+export const toMinute = to("minute"), toSecond = to("second"), toDay = to("day"), toDate = to("date"), toClock = to("clock"), toWhole = to("whole"), toFull = to("full");
 
-/** A moment as a mark on an axis whose marks are `step` ms apart. */
-export const toMark = (ms, step) => (step >= 86_400_000 ? toDay(ms) : step >= 60_000 ? toMinute(ms) : toSecond(ms));
+/** A moment as a mark on an axis whose marks are `step` ms apart. Whole days begin in UTC, and so do their names. */
+export const toMark = (ms, step) => (step >= 86_400_000 ? toDate(ms) : step >= 60_000 ? toMinute(ms) : toSecond(ms));
 
 /** Marks of an axis over more than a day: where the day changes its name stands for the time. */
 export function toMarks(moments, step) {
-  const spans = moments.at(-1) - moments[0] > 86_400_000;
+  const spans = step < 86_400_000 && moments.at(-1) - moments[0] > 86_400_000;
   return moments.map((ms, i) => (spans && (i === 0 || toDay(ms) !== toDay(moments[i - 1])) ? toDay(ms) : toMark(ms, step)));
 }
 

@@ -1,7 +1,7 @@
 // Sensors by time, coloured by their highest score. Any number of them: only the rows in sight exist.
 
 import { data, onAnswer } from "./data.js";
-import { $, count, css, make, RANGES, toFull, toMark } from "./format.js";
+import { $, count, css, make, RANGES, toDay, toFull, toMark } from "./format.js";
 import { choose } from "./sensors.js";
 import { onState, state } from "./state.js";
 
@@ -28,7 +28,9 @@ function take() {
 
 function marks() {
   const { start_ms, step_ms, n_cells } = heat, end = start_ms + n_cells * step_ms;
-  axis.replaceChildren(...[start_ms, (start_ms + end) / 2, end].map((ms) => make("span", {}, toMark(ms, step_ms >= 3_600_000 * 6 ? 86_400_000 : Math.max(step_ms, (end - start_ms) > 300_000 ? 60_000 : 1_000)))));
+  const least = end - start_ms > 300_000 ? 60_000 : 1_000;
+  const mark = (ms) => (step_ms >= 6 * 3_600_000 && step_ms < 86_400_000 ? toDay(ms) : toMark(ms, Math.max(step_ms, least)));
+  axis.replaceChildren(...[start_ms, (start_ms + end) / 2, end].map((ms) => make("span", {}, mark(ms))));
 }
 
 /** The rows in sight, and of those that are not here yet a page from the server. */

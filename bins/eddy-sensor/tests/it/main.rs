@@ -101,6 +101,7 @@ fn what_makes_no_sense_is_usage_and_exits_with_two() {
         &["--stdout", "--rate", "NaN"],
         &["--stdout", "--create-stream"],
         &["--stdout", "--file", "x"],
+        &["--file", "x", "--labels", "x"],
         &["--stdout", "--scene", "no-such-scene"],
         &["--stdout", "--template", "no-such-file"],
         &["--stdout", "--scene", "pumps", "--anomaly-rate", "0.5"],
