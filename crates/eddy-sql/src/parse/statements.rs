@@ -51,14 +51,24 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
     split(&tokens).into_iter().map(statement).collect()
 }
 
-/// Operators that stand inside each other or in one chain, such as `a OR b OR c`: each makes the
-/// tree deeper, and trees are walked by recursion.
+/// Operators that stand inside each other or in one chain, such as `a OR b OR c`, and UNIONs of one
+/// statement: each makes the tree deeper, and trees are walked by recursion.
 const MAX_DEPTH: usize = 200;
 
 fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
-    // Operators of the chain at each open parenthesis, and of all.
-    let (mut open, mut n_open) = (vec![0_usize], 0_usize);
+    // Operators of the chain at each open parenthesis, and of all; UNIONs of the statement.
+    let (mut open, mut n_open, mut n_unions) = (vec![0_usize], 0_usize, 0_usize);
     for token in tokens {
+        match keyword(&token.token) {
+            Keyword::CREATE => n_unions = 0,
+            Keyword::UNION => n_unions += 1,
+            _ => {}
+        }
+        if n_unions > MAX_DEPTH {
+            let problem = format!("more than {MAX_DEPTH} of them in one statement");
+            return Err(SqlError::new(token.span.start, "UNION ALL", problem)
+                .instead("write pumps that insert into the same stream"));
+        }
         let ends_chain = match &token.token {
             Token::LParen => {
                 open.push(0);

@@ -21,3 +21,19 @@ fn a_chain_of_ten_thousand_operators_is_refused_and_one_of_two_hundred_is_not() 
         assert!(refused.contains("more than 200 operators"), "{refused}");
     }
 }
+
+#[test]
+fn thirty_thousand_unions_of_a_statement_are_refused_and_two_hundred_are_not() {
+    let planned = |n_unions: usize| {
+        let select = "SELECT STREAM v FROM \"SOURCE_SQL_STREAM_001\"";
+        let all = vec![select; n_unions + 1].join(" UNION ALL ");
+        let text = format!(
+            "CREATE STREAM \"OUT\" (v DOUBLE); CREATE PUMP \"P\" AS INSERT INTO \"OUT\" {all}"
+        );
+        let schema = crate::forests::schema(&[("v", "DOUBLE")]);
+        Application::new(&text, Options::new(schema)).map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(planned(200), Ok(()));
+    let refused = planned(30_000).expect_err("it is too deep");
+    assert!(refused.contains("UNION ALL: more than 200 of them"), "{refused}");
+}
