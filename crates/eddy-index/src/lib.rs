@@ -43,6 +43,7 @@ mod error;
 mod fetch;
 mod fields;
 mod filters;
+mod folder;
 mod group;
 mod histogram_guard;
 mod http;

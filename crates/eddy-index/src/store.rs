@@ -16,6 +16,7 @@ use tantivy::{
 };
 
 use crate::fields::{FIELDS, id_term};
+use crate::folder::Folder;
 use crate::limits::MAX_INDICES;
 use crate::{IndexError, IndexSettings, names};
 
@@ -174,8 +175,7 @@ impl Store {
 
 impl Shard {
     fn open(name: &str, folder: &Path) -> Result<Self, IndexError> {
-        let directory =
-            tantivy::directory::MmapDirectory::open(folder).map_err(tantivy::TantivyError::from)?;
+        let directory = Folder::open(folder)?;
         let mut engine = tantivy::Index::open_or_create(directory, FIELDS.schema.clone())?;
         // Handing blocks to a thread of their own costs more than compressing them.
         engine.settings_mut().docstore_compress_dedicated_thread = false;
