@@ -53,3 +53,58 @@ impl Committed {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::document::Document;
+    use crate::write::{Action, Operation};
+    use crate::{Index, IndexSettings};
+
+    // Ids of three partitions, few enough to meet again.
+    fn id() -> impl Strategy<Value = String> {
+        (0..3_u8, 0..30_u8).prop_map(|(partition, number)| format!("p{partition}:{number:02}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_there_is_found_and_nothing_else(
+            commits in prop::collection::vec(prop::collection::vec((id(), any::<bool>()), 1..12), 1..5),
+            asked in prop::collection::vec(id(), 1..60),
+            in_order in any::<bool>(),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let folder = tempfile::tempdir().expect("a folder");
+            let index = Index::open(IndexSettings::new(folder.path())).expect("opens");
+            let mut there = BTreeSet::new();
+            for commit in commits {
+                let operation = |(id, is_put): (String, bool)| {
+                    if is_put { there.insert(id.clone()) } else { there.remove(&id) };
+                    let action = if is_put {
+                        Action::Index(Document::parse(&id, "{}").expect("fits"))
+                    } else {
+                        Action::Delete { id: id.into() }
+                    };
+                    Operation { index: "x".into(), action }
+                };
+                let operations = commit.into_iter().map(operation).collect();
+                runtime.block_on(index.write(operations)).expect("writes");
+            }
+            let Some(shard) = index.store().get("x") else { return Ok(()) };
+            let mut committed = Committed::new(&shard);
+            let mut asked = asked;
+            if in_order {
+                asked.sort();
+            }
+            for id in asked {
+                prop_assert_eq!(committed.holds(&id).expect("asks"), there.contains(&id), "{}", id);
+            }
+        }
+    }
+}
