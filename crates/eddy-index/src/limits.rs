@@ -66,6 +66,14 @@ pub const MAX_BULK_OPERATIONS: usize = 50_000;
 /// Operations that one commit takes together: bounds the time that the first of them waits.
 pub const MAX_GROUP_OPERATIONS: usize = 50_000;
 
+/// Operations that an index's writer is given at a time: handing them over one by one wakes its
+/// thread for each.
+pub const WRITE_BATCH_OPERATIONS: usize = 256;
+
+/// Bytes of documents that it is given at a time: it looks at what memory it has taken behind each
+/// batch.
+pub const WRITE_BATCH_BYTES: usize = 1024 * 1024;
+
 /// Documents in one message to subscribers.
 pub const MAX_LIVE_DOCUMENTS: usize = 256;
 

@@ -7,6 +7,7 @@ use eddy_record::ScoredRecord;
 use eddy_stream::{Rejected, Sink, StreamError};
 
 use crate::document::Document;
+use crate::row_layout::RowLayout;
 use crate::write::{Action, Operation};
 use crate::{Index, IndexError, names};
 
@@ -33,14 +34,10 @@ impl Sink for IndexSink {
         let mut operations = Vec::with_capacity(rows.len());
         let mut row_idxs = Vec::with_capacity(rows.len());
         let mut days = Days::default();
-        let mut json = Vec::new();
+        let mut layout = RowLayout::default();
+        let mut text = Vec::new();
         for (row_idx, row) in rows.iter().enumerate() {
-            json.clear();
-            row.write_json(&mut json);
-            let document = std::str::from_utf8(&json)
-                .map_err(|error| IndexError::document(error.to_string()))
-                .and_then(|source| Document::from_row(row, source));
-            match document {
+            match Document::from_row(row, &mut layout, &mut text) {
                 Ok(document) => {
                     let index = days.name(self.index.alias(), row.created_ms);
                     operations.push(Operation { index, action: Action::Index(document) });

@@ -16,6 +16,7 @@ use tantivy::{
 };
 
 use crate::fields::{FIELDS, id_term};
+use crate::folder::Folder;
 use crate::limits::MAX_INDICES;
 use crate::{IndexError, IndexSettings, names};
 
@@ -25,7 +26,7 @@ const FORMAT_FILE: &str = "eddy-index.json";
 const LOCK_FILE: &str = ".eddy-index.lock";
 
 /// The first and the last id of a segment, as its terms.
-type IdRange = (Vec<u8>, Vec<u8>);
+type IdRange = Arc<(Vec<u8>, Vec<u8>)>;
 
 /// One index: its name, the engine's handle and the reader of what is committed.
 pub(crate) struct Shard {
@@ -174,9 +175,10 @@ impl Store {
 
 impl Shard {
     fn open(name: &str, folder: &Path) -> Result<Self, IndexError> {
-        let directory =
-            tantivy::directory::MmapDirectory::open(folder).map_err(tantivy::TantivyError::from)?;
-        let engine = tantivy::Index::open_or_create(directory, FIELDS.schema.clone())?;
+        let directory = Folder::open(folder)?;
+        let mut engine = tantivy::Index::open_or_create(directory, FIELDS.schema.clone())?;
+        // Handing blocks to a thread of their own costs more than compressing them.
+        engine.settings_mut().docstore_compress_dedicated_thread = false;
         let reader = engine.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let folder = folder.to_owned();
         Ok(Self { name: name.into(), engine, reader, folder, id_ranges: Mutex::default() })
@@ -215,25 +217,65 @@ impl Shard {
         segment: &SegmentReader,
         key: &[u8],
     ) -> tantivy::Result<bool> {
+        let range = self.id_range(searcher, segment)?;
+        Ok(range.is_some_and(|range| range.0.as_slice() <= key && key <= range.1.as_slice()))
+    }
+
+    /// The first and the last id of a segment; none where it has no terms.
+    fn id_range(
+        &self,
+        searcher: &Searcher,
+        segment: &SegmentReader,
+    ) -> tantivy::Result<Option<IdRange>> {
         let mut ranges = self.id_ranges.lock().unwrap_or_else(PoisonError::into_inner);
         let segment_id = segment.segment_id();
-        if let Some((first, last)) = ranges.get(&segment_id) {
-            return Ok(first.as_slice() <= key && key <= last.as_slice());
+        if let Some(range) = ranges.get(&segment_id) {
+            return Ok(Some(Arc::clone(range)));
         }
         let ids = segment.inverted_index(FIELDS.id)?;
         let terms = ids.terms();
         let (mut first, mut last) = (Vec::new(), Vec::new());
         if terms.num_terms() == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         terms.ord_to_term(0, &mut first)?;
         terms.ord_to_term(terms.num_terms() as u64 - 1, &mut last)?;
-        let holds = first.as_slice() <= key && key <= last.as_slice();
         let live: Vec<SegmentId> =
             searcher.segment_readers().iter().map(SegmentReader::segment_id).collect();
         ranges.retain(|id, _| live.contains(id));
-        ranges.insert(segment_id, (first, last));
-        Ok(holds)
+        let range = Arc::new((first, last));
+        ranges.insert(segment_id, Arc::clone(&range));
+        Ok(Some(range))
+    }
+
+    /// The first id behind that one, of documents that are there or were.
+    pub(crate) fn next_id(
+        &self,
+        searcher: &Searcher,
+        id: &str,
+    ) -> tantivy::Result<Option<Box<str>>> {
+        let term = id_term(id);
+        let key = term.serialized_value_bytes();
+        let mut next: Option<Vec<u8>> = None;
+        for segment in searcher.segment_readers() {
+            let Some(range) = self.id_range(searcher, segment)? else { continue };
+            let found = match &*range {
+                (first, _) if first.as_slice() > key => first.clone(),
+                (_, last) if last.as_slice() > key => {
+                    let ids = segment.inverted_index(FIELDS.id)?;
+                    let mut behind = ids.terms().range().gt(key).into_stream()?;
+                    if !behind.advance() {
+                        continue;
+                    }
+                    behind.key().to_vec()
+                }
+                _ => continue,
+            };
+            if next.as_ref().is_none_or(|next| found < *next) {
+                next = Some(found);
+            }
+        }
+        Ok(next.map(|next| String::from_utf8_lossy(&next).into()))
     }
 
     /// What its files take, in bytes.

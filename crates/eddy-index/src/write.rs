@@ -1,17 +1,17 @@
 //! Writing: one thread applies what callers hand in, commits, and answers when it is durable and
 //! searchable. Calls that wait while a commit runs share the next one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tantivy::IndexWriter;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
-use tantivy::{IndexWriter, Searcher};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::document::Document;
-use crate::fields::id_term;
+use crate::group::{Group, conflict};
 use crate::limits::{MAX_GROUP_OPERATIONS, MAX_OPEN_WRITERS};
 use crate::live::{Live, LiveDocument};
 use crate::store::{Shard, Store};
@@ -75,29 +75,14 @@ pub(crate) struct Committer {
     pub(crate) store: Arc<Store>,
     pub(crate) live: Arc<Live>,
     // The one used last stands last.
-    writers: Vec<(Arc<Shard>, IndexWriter)>,
+    writers: Vec<(Arc<Shard>, IndexWriter<Document>)>,
 }
-
-/// An index's name and a document's id.
-type DocumentKey = (Arc<str>, Arc<str>);
 
 /// Where a job's answer goes.
 type Reply = oneshot::Sender<Result<Vec<Done>, IndexError>>;
 
 /// The index that holds a document, and its source.
-type Found = Option<(Arc<Shard>, Arc<str>)>;
-
-/// What the operations of one commit have done so far.
-#[derive(Default)]
-struct Group {
-    searchers: HashMap<Arc<str>, Searcher>,
-    // By index and id: the source, or none where it was deleted.
-    pending: HashMap<DocumentKey, Option<Arc<str>>>,
-    touched: BTreeSet<Arc<str>>,
-    // Documents whose new version went to another day: to be removed here when that is durable.
-    moved: BTreeSet<DocumentKey>,
-    live: Vec<LiveDocument>,
-}
+type Found = Option<(Arc<Shard>, String)>;
 
 impl Committer {
     pub(crate) fn new(store: Arc<Store>, live: Arc<Live>) -> Self {
@@ -204,7 +189,8 @@ impl Committer {
         if let Some(reason) = failure {
             tracing::error!(reason, "writing to the index failed");
             // A writer that is dropped forgets what it has not committed.
-            self.put_away(|shard| group.touched.contains(&shard.name));
+            let touched = group.touched();
+            self.put_away(|shard| touched.contains(&shard.name));
             for (_, reply) in replies {
                 let _ = reply.send(Err(IndexError::Internal { reason: reason.clone() }));
             }
@@ -220,14 +206,17 @@ impl Committer {
     }
 
     fn finish(&mut self, group: &mut Group) -> Result<(), IndexError> {
-        self.commit(&group.touched)?;
+        for at in 0..group.len() {
+            self.hand_over(at, group)?;
+        }
+        self.commit(&group.touched())?;
         let mut touched = BTreeSet::new();
         // Two folders are two commits: a kill in between leaves both versions and never none.
-        for (name, id) in std::mem::take(&mut group.moved) {
-            let Some(shard) = self.store.get(&name) else { continue };
-            touched.insert(Arc::clone(&name));
-            group.touched.insert(name);
-            self.writer(&shard, group)?.delete_term(id_term(&id));
+        for at in 0..group.len() {
+            if group.at(at).delete_moved() {
+                touched.insert(Arc::clone(&group.at(at).shard.name));
+                self.hand_over(at, group)?;
+            }
         }
         self.commit(&touched)
     }
@@ -287,10 +276,9 @@ impl Committer {
             if only.is_some_and(|only| only != digest(&source)) {
                 return Err(IndexError::Changed { id: id.into() });
             }
-            self.writer(&shard, group)?.delete_term(id_term(&id));
+            let at = group.place(&shard);
+            group.at(at).delete(&id);
             let name = Arc::clone(&shard.name);
-            group.touched.insert(Arc::clone(&name));
-            group.pending.insert((Arc::clone(&name), Arc::from(&*id)), None);
             done.get_or_insert(name);
         }
         Ok(done.map_or((index, Outcome::NotFound), |name| (name, Outcome::Deleted)))
@@ -316,39 +304,41 @@ impl Committer {
         only_new: bool,
         group: &mut Group,
     ) -> Done {
-        let shard = &self.target(index, &document)?;
-        let others = self.others(index, shard, &document.id, group)?;
-        let is_here = self.exists(shard, &document.id, group)?;
-        let exists = is_here || !others.is_empty();
-        if exists && only_new {
-            return Err(IndexError::Conflict { id: document.id.as_ref().to_owned() });
+        let at = match group.place_of(index) {
+            Some(at) => at,
+            None => group.place(&self.target(index, &document)?),
+        };
+        let texts = document.texts.clone();
+        let others = self.others(index, at, texts.id(), group)?;
+        if only_new && !others.is_empty() {
+            return Err(conflict(texts.id()));
         }
-        let is_watched = self.live.is_watched();
-        let name = Arc::clone(&shard.name);
-        // From here on the writer may hold a part of this: if the rest fails, it is dropped.
-        group.touched.insert(Arc::clone(&name));
-        // It may come back to where it was moved from in this very group.
-        let was_here = group.moved.remove(&(Arc::clone(&name), Arc::clone(&document.id)));
-        let writer = self.writer(shard, group)?;
-        if is_here || was_here {
-            writer.delete_term(id_term(&document.id));
+        let exists = group.at(at).put(document, only_new)? || !others.is_empty();
+        let name = Arc::clone(&group.at(at).shard.name);
+        for other in others {
+            group.at(other).move_away(texts.id());
         }
-        let (id, source) = (Arc::clone(&document.id), Arc::clone(&document.source));
-        writer.add_document(document.into_engine())?;
-        if is_watched {
+        if self.live.is_watched() {
             group.live.push(LiveDocument {
                 index: Arc::clone(&name),
-                id: Arc::clone(&id),
-                source: Arc::clone(&source),
+                id: texts.id().into(),
+                source: texts.source().into(),
             });
         }
-        for other in others {
-            let key = (other, Arc::clone(&id));
-            group.pending.insert(key.clone(), None);
-            group.moved.insert(key);
+        if group.at(at).is_batch() {
+            self.hand_over(at, group)?;
         }
-        group.pending.insert((Arc::clone(&name), id), Some(source));
         Ok((name, if exists { Outcome::Updated } else { Outcome::Created }))
+    }
+
+    /// Gives an index's writer what it has not been given yet.
+    fn hand_over(&mut self, at: usize, group: &mut Group) -> Result<(), IndexError> {
+        let operations = group.at(at).take_operations();
+        if !operations.is_empty() {
+            let shard = Arc::clone(&group.at(at).shard);
+            self.writer(&shard, group)?.run(operations)?;
+        }
+        Ok(())
     }
 
     /// Whether an index is one of the alias's days, not only named like them.
@@ -360,31 +350,22 @@ impl Committer {
     fn others(
         &self,
         index: &str,
-        shard: &Shard,
-        id: &Arc<str>,
+        at: usize,
+        id: &str,
         group: &mut Group,
-    ) -> Result<Vec<Arc<str>>, IndexError> {
+    ) -> Result<Vec<usize>, IndexError> {
         let mut others = Vec::new();
         if index == self.store.settings.alias {
             for other in self.store.resolve(index, false)? {
-                if other.name != shard.name
-                    && self.is_day(&other)
-                    && self.exists(&other, id, group)?
-                {
-                    others.push(Arc::clone(&other.name));
+                if self.is_day(&other) {
+                    let other = group.place(&other);
+                    if other != at && group.at(other).holds(id)? {
+                        others.push(other);
+                    }
                 }
             }
         }
         Ok(others)
-    }
-
-    fn exists(&self, shard: &Shard, id: &Arc<str>, group: &mut Group) -> Result<bool, IndexError> {
-        let key = (Arc::clone(&shard.name), Arc::clone(id));
-        if let Some(pending) = group.pending.get(&key) {
-            return Ok(pending.is_some());
-        }
-        let searcher = group.searchers.entry(key.0).or_insert_with(|| shard.reader.searcher());
-        Ok(shard.find(searcher, id)?.is_some())
     }
 
     /// The index, among those that the name stands for, that holds the document, and its source.
@@ -395,10 +376,9 @@ impl Committer {
             self.store.get(index).into_iter().collect()
         };
         for shard in shards {
-            let key = (Arc::clone(&shard.name), Arc::from(id));
-            let source = match group.pending.get(&key) {
-                Some(pending) => pending.clone(),
-                None => shard.source(id)?.map(Arc::from),
+            let source = match group.source(&shard.name, id) {
+                Some(source) => source,
+                None => shard.source(id)?,
             };
             if let Some(source) = source {
                 return Ok(Some((shard, source)));
@@ -411,7 +391,7 @@ impl Committer {
         &mut self,
         shard: &Arc<Shard>,
         group: &Group,
-    ) -> Result<&mut IndexWriter, IndexError> {
+    ) -> Result<&mut IndexWriter<Document>, IndexError> {
         if let Some(at) = self.writers.iter().position(|(open, _)| open.name == shard.name) {
             if at + 1 < self.writers.len() {
                 let used = self.writers.remove(at);
@@ -421,7 +401,7 @@ impl Committer {
             if self.writers.len() >= MAX_OPEN_WRITERS {
                 let (oldest, writer) = &mut self.writers[0];
                 let name = Arc::clone(&oldest.name);
-                if group.touched.contains(&name) {
+                if group.touched().contains(&name) {
                     writer.commit()?;
                     oldest.reader.reload()?;
                 }

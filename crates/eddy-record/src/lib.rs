@@ -61,7 +61,7 @@ pub use ids::{
     DocumentId, PartitionId, Position, SequenceNumber, SequenceNumberError, StreamIdentity,
 };
 pub use number::write_f64;
-pub use output::{RowText, write_csv_header};
+pub use output::{JsonRowWriter, RowText, write_csv_header};
 pub use record::{DeadLetter, RawRecord, Record, ScoredRecord, Stage};
 pub use schema::{Column, RecordFormat, Schema};
 pub use sql_type::SqlType;

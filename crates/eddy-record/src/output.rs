@@ -1,11 +1,12 @@
 //! Scored rows as JSON and as CSV.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::number::{write_f32, write_f64};
-use crate::timestamp::write_timestamp_ms;
+use crate::timestamp::{TimestampWriter, write_timestamp_ms};
 use crate::{Schema, ScoredRecord, SqlType, Value};
 
 /// How a row is written that is a record of its own.
@@ -42,14 +43,12 @@ impl ScoredRecord {
             write_json_text(&column.name, out);
             out.push(b':');
             match value {
-                Value::Text(text) => write_json_text(text, out),
                 Value::TimestampMs(ms) => {
                     out.push(b'"');
                     write_timestamp_ms(*ms, out);
                     out.push(b'"');
                 }
-                Value::Null => out.extend_from_slice(b"null"),
-                value => write_plain(value, column.sql_type, out),
+                value => write_json_value(value, column.sql_type, out),
             }
         }
         if before == b'{' {
@@ -77,6 +76,64 @@ impl ScoredRecord {
     }
 }
 
+/// Writes many rows, most of them of one schema and of one minute: what these have in common is made
+/// once.
+#[derive(Clone, Debug, Default)]
+pub struct JsonRowWriter {
+    // Whose the keys are; none before the first row.
+    schema: Option<Arc<Schema>>,
+    // Each column's name as JSON with its colon.
+    keys: Vec<Box<[u8]>>,
+    times: TimestampWriter,
+}
+
+impl JsonRowWriter {
+    /// As [`ScoredRecord::write_json`].
+    pub fn write(&mut self, row: &ScoredRecord, out: &mut Vec<u8>) {
+        if self.schema.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &row.schema)) {
+            self.keys = row.schema.columns.iter().map(|column| json_key(&column.name)).collect();
+            self.schema = Some(Arc::clone(&row.schema));
+        }
+        let mut before = b'{';
+        for ((column, key), value) in row.schema.columns.iter().zip(&self.keys).zip(&row.values) {
+            if column.sql_type == SqlType::Json && *value == Value::Null {
+                continue;
+            }
+            out.push(before);
+            before = b',';
+            out.extend_from_slice(key);
+            match value {
+                Value::TimestampMs(ms) => {
+                    out.push(b'"');
+                    self.times.write(*ms, out);
+                    out.push(b'"');
+                }
+                value => write_json_value(value, column.sql_type, out),
+            }
+        }
+        if before == b'{' {
+            out.push(b'{');
+        }
+        out.push(b'}');
+    }
+}
+
+fn json_key(name: &str) -> Box<[u8]> {
+    let mut key = Vec::with_capacity(name.len() + 3);
+    write_json_text(name, &mut key);
+    key.push(b':');
+    key.into()
+}
+
+/// A value other than a TIMESTAMP as JSON.
+fn write_json_value(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) {
+    match value {
+        Value::Text(text) => write_json_text(text, out),
+        Value::Null => out.extend_from_slice(b"null"),
+        value => write_plain(value, sql_type, out),
+    }
+}
+
 /// Appends the columns' names as the header of such rows, without a line end.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
     for (column_idx, column) in schema.columns.iter().enumerate() {
@@ -92,7 +149,10 @@ fn write_plain(value: &Value, sql_type: SqlType, out: &mut Vec<u8>) {
     match value {
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Integer(number) => write_display(number, out),
+        Value::Integer(number) => {
+            serde_json::to_writer(out, number)
+                .expect("a Vec takes everything and a number is JSON");
+        }
         Value::Double(number) if sql_type == SqlType::Real => {
             #[expect(clippy::cast_possible_truncation, reason = "a REAL holds an f32's value")]
             write_f32(*number as f32, out);
@@ -153,6 +213,16 @@ mod tests {
     fn json(row: &ScoredRecord) -> String {
         let mut out = Vec::new();
         row.write_json(&mut out);
+        // Another schema's and another minute's row before it changes nothing.
+        let mut other = walkthrough_at(59_999, Value::Null);
+        other.values[0] = Value::Null;
+        let mut writer = JsonRowWriter::default();
+        writer.write(&other, &mut Vec::new());
+        for _ in 0..2 {
+            let mut again = Vec::new();
+            writer.write(row, &mut again);
+            assert_eq!(again, out);
+        }
         String::from_utf8(out).expect("text")
     }
 
@@ -165,6 +235,10 @@ mod tests {
     }
 
     fn walkthrough(explanation: Value) -> ScoredRecord {
+        walkthrough_at(1_795_435_200_040, explanation)
+    }
+
+    fn walkthrough_at(created_ms: i64, explanation: Value) -> ScoredRecord {
         row(
             &[
                 ("iotName", "VARCHAR(64)"),
@@ -177,7 +251,7 @@ mod tests {
                 Value::Text("DemoSensor".into()),
                 Value::Double(15.0),
                 Value::Double(0.987_654_321),
-                Value::TimestampMs(1_795_435_200_040),
+                Value::TimestampMs(created_ms),
                 explanation,
             ],
         )
