@@ -9,7 +9,7 @@ use eddy_detect::Detector;
 use eddy_pipeline::{PageSettings, Settings, build};
 use eddy_stream::StdoutClosed;
 
-use crate::serve::{PageToken, Shown, Status, page};
+use crate::serve::{PageToken, Shown, Status, check_token, page};
 use crate::signals::on_signals;
 
 /// The arguments of `eddy run`.
@@ -138,6 +138,16 @@ pub(crate) fn check(args: &CheckArgs) -> Result<()> {
         return crate::sql::check(&args.settings, &args.sql, args.dot);
     }
     let settings = load(&args.settings)?;
+    if let Some(page) = &settings.page
+        && !page.listen.ip().is_loopback()
+        && page.token.is_none()
+    {
+        eprintln!(
+            "eddy: the page at {} is beyond this machine: start with --page-token or \
+             EDDY_PAGE_TOKEN, or set page.token",
+            page.listen
+        );
+    }
     if settings.application.is_some() {
         return print_graph(&settings, args);
     }
@@ -155,6 +165,9 @@ pub(crate) fn load(path: &std::path::Path) -> Result<Settings> {
         );
     }
     let settings = Settings::load(path)?;
+    if let Some(token) = settings.page.as_ref().and_then(|page| page.token.as_deref()) {
+        check_token(token, "page.token")?;
+    }
     #[cfg(feature = "sql")]
     if settings.application.is_some() {
         eddy_pipeline::ApplicationParts::load(&settings, 0)?;

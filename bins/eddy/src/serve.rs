@@ -182,6 +182,11 @@ pub(crate) struct Shown {
     pub(crate) labels: Option<Arc<dyn eddy_dashboard::Labels>>,
 }
 
+/// Says what is wrong with a token that stands in `place`.
+pub(crate) fn check_token(token: &str, place: &'static str) -> Result<()> {
+    eddy_dashboard::check_token(token).map_err(anyhow::Error::msg).context(place)
+}
+
 /// Serves the page until `stop` is told; returns its address.
 pub(crate) async fn page(
     (listen, token): (SocketAddr, Option<String>),
@@ -190,7 +195,7 @@ pub(crate) async fn page(
     mut stop: watch::Receiver<Stop>,
 ) -> Result<SocketAddr> {
     if let Some(token) = &token {
-        eddy_dashboard::check_token(token).map_err(anyhow::Error::msg).context("--page-token")?;
+        check_token(token, "the page's token")?;
     } else if !listen.ip().is_loopback() {
         bail!(
             "{listen} is beyond this machine: give the page a token with --page-token, \

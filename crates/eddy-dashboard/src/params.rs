@@ -119,8 +119,11 @@ impl Params {
         let mut filter = vec![range];
         if let (Some(key), false) = (key, self.sensors.is_empty()) {
             let one = |name: &String| match name.as_str() {
-                // Records without a name.
-                "" => json!({"bool": {"must_not": [{"exists": {"field": &**key}}]}}),
+                // Records without a name, and those whose name is empty: the heatmap's one row.
+                "" => json!({"bool": {"should": [
+                    {"bool": {"must_not": [{"exists": {"field": &**key}}]}},
+                    {"term": {&**key: ""}},
+                ]}}),
                 name => json!({"term": {&**key: name}}),
             };
             let any: Vec<Value> = self.sensors.iter().map(one).collect();

@@ -50,6 +50,9 @@ impl Detector {
         if settings.max_models == 0 {
             return Err(DetectorSettingsError::NoModels);
         }
+        if let Some(actual) = settings.explain_from.filter(|from| from.is_nan()) {
+            return Err(DetectorSettingsError::ExplainFrom { actual });
+        }
         for (reserved, _) in added(settings.grades) {
             if schema.column_idx(reserved).is_some() {
                 return Err(DetectorSettingsError::ReservedColumn { column: reserved.to_owned() });
@@ -332,6 +335,13 @@ mod tests {
         assert!(matches!(second.restore(key.clone(), &bytes), Err(RestoreError::OtherSettings)));
         assert!(matches!(second.restore(key, b"no model"), Err(RestoreError::Unreadable(_))));
         assert_ne!(first.fingerprint(), second.fingerprint());
+    }
+
+    #[test]
+    fn explanations_from_no_number_on_are_refused() {
+        let settings = DetectorSettings { explain_from: Some(f64::NAN), ..settings() };
+        let refused = Detector::new(&settings, schema()).expect_err("no score is at least that");
+        assert!(matches!(refused, DetectorSettingsError::ExplainFrom { .. }));
     }
 
     #[test]

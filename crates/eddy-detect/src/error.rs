@@ -32,6 +32,12 @@ pub enum DetectorSettingsError {
     /// `max_models` is 0.
     #[error("max_models must be at least 1")]
     NoModels,
+    /// `explain_from` is not a number, and no score is at least that: leave it out to explain none.
+    #[error("explain_from must be a number, found {actual}")]
+    ExplainFrom {
+        /// As the settings have it.
+        actual: f64,
+    },
     /// The forest's parameters are out of range.
     #[error("the forest's settings are refused")]
     Forest(#[source] rcf::SettingsError),

@@ -64,11 +64,22 @@ impl Pipeline {
     /// # Errors
     /// The settings do not fit together; the source, a sink or the state failed for good.
     pub async fn run(self, stop: watch::Receiver<Stop>) -> Result<(), StreamError> {
-        let stream = self.source.identity().await?;
-        // A fleet's coordinator says where partitions start.
-        let first_listing = match self.source.assignment() {
-            Some(_) => HashSet::new(),
-            None => self.first_listing(&stream).await?,
+        let start = async {
+            let stream = self.source.identity().await?;
+            // A fleet's coordinator says where partitions start.
+            let first_listing = match self.source.assignment() {
+                Some(_) => HashSet::new(),
+                None => self.first_listing(&stream).await?,
+            };
+            Ok::<_, StreamError>((stream, first_listing))
+        };
+        let mut told = stop.clone();
+        let (stream, first_listing) = tokio::select! {
+            biased;
+            started = start => started?,
+            // Nothing was read: there is nothing to settle, and a stream that cannot be reached may
+            // take long to say so.
+            () = told_to_stop(&mut told) => return Ok(()),
         };
         let pipeline = Arc::new(self);
         let mut run = Run {
@@ -189,7 +200,13 @@ impl Run {
     async fn supervise(&mut self) -> Result<(), StreamError> {
         loop {
             let stopping = *self.stop.borrow() == Stop::Now;
-            let all_finished = stopping || self.start_ready().await?;
+            let mut told = self.stop.clone();
+            let all_finished = stopping
+                || tokio::select! {
+                    biased;
+                    all_finished = self.start_ready() => all_finished?,
+                    () = told_to_stop(&mut told) => continue,
+                };
             if self.workers.is_empty() && all_finished {
                 return Ok(());
             }

@@ -178,3 +178,38 @@ fn an_application_of_a_mebibyte_runs_or_is_refused_at_its_place() {
     let said = complaint(&filter(&app, &schema), READING);
     assert!(said.contains("brackets.sql: line 2, column"), "{said}");
 }
+
+/// Kinesis that takes connections and says nothing.
+#[cfg(unix)]
+#[test]
+fn a_run_whose_stream_does_not_answer_ends_at_the_first_signal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("bound");
+    let state = folder.path().join("state");
+    let settings = file(
+        folder.path(),
+        "settings.toml",
+        &format!(
+            "[source]\ntype = \"kinesis\"\nstream = \"x\"\n[source.connection]\nregion = \"us-east-1\"\n\
+             endpoint_url = \"http://{address}\"\n[[sinks]]\ntype = \"stdout\"\n[state]\npath = {state:?}\n"
+        ),
+    );
+    let mut child = Command::new(env!("CARGO_BIN_EXE_eddy"))
+        .args(["run", &settings])
+        .env("AWS_ACCESS_KEY_ID", "a")
+        .env("AWS_SECRET_ACCESS_KEY", "b")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let connection = silent.accept().expect("it asks");
+    let told = std::time::Instant::now();
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status().expect("there is a kill");
+    assert!(sent.success());
+    child.wait().expect("ends");
+    // Its own time-outs end it after a minute.
+    assert!(told.elapsed() < std::time::Duration::from_secs(20), "{:?}", told.elapsed());
+    drop(connection);
+}

@@ -65,6 +65,8 @@ fn settings_that_cannot_be_used_are_refused_with_the_place() {
             "endpoint_url",
         ),
         (&format!("{good}[page]\nport = 1\n"), "port"),
+        (&format!("{good}[page]\ntoken = \"hunter2\"\n"), "page.token"),
+        (&format!("{good}[detector]\nexplain_from = nan\n"), "explain_from"),
         (&format!("{good}[pipeline]\ncommit_records = 0\n"), "commit_records"),
         (
             &format!(

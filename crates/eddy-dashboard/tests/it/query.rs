@@ -43,6 +43,8 @@ async fn chart_bars_heatmap_and_table_agree_with_each_other_and_with_the_rows() 
         (now_ms - 90_000, now_ms - 45_000, vec!["sensor 1", "sensor 3"], "", 1.0),
         (now_ms - 3_600_000, now_ms, vec!["sensor 2"], "iotValue:>=50 -iotValue:77", 0.5),
         (now_ms - 3_600_000, now_ms, vec!["none"], "", 2.0),
+        (now_ms - 3_600_000, now_ms, vec![""], "", 2.0),
+        (now_ms - 3_600_000, now_ms, vec!["", "sensor 4"], "", 2.0),
     ] {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("from", &from_ms.to_string()).append_pair("to", &to_ms.to_string());
