@@ -65,7 +65,14 @@ fn run_pipeline(mut settings: Settings, args: &RunArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done: Result<()> = runtime.block_on(async {
         let stop = on_signals()?;
-        let mut built = build(settings).await?;
+        let mut told = stop.clone();
+        let mut built = tokio::select! {
+            built = build(settings) => built?,
+            // What does not answer may hold the start up for long.
+            Ok(_) = told.wait_for(|told| *told == eddy_pipeline::Stop::Abort) => {
+                bail!("stopped before the pipeline had started")
+            }
+        };
         let status = Arc::new(Status::of(&built.pipeline, built.index.is_some()));
         if let Some(wanted) = &settings.page {
             let shown = Shown {
@@ -120,10 +127,15 @@ fn stop_at_once(
     use eddy_pipeline::Stop;
     let (tell, stop) = tokio::sync::watch::channel(Stop::No);
     tokio::spawn(async move {
-        for (word, means) in [(Stop::Drained, Stop::Now), (Stop::Abort, Stop::Abort)] {
-            if told.wait_for(|told| *told == word).await.is_ok() {
-                // Nobody listens once the pipeline has ended.
-                let _ = tell.send(means);
+        loop {
+            // The last word, whatever came before it: two signals may have come since the last look.
+            let means = match *told.borrow_and_update() {
+                Stop::Drained => Stop::Now,
+                other => other,
+            };
+            tell.send_replace(means);
+            if told.changed().await.is_err() {
+                break;
             }
         }
         tell.closed().await;
@@ -204,4 +216,30 @@ fn print_graph(settings: &Settings, args: &CheckArgs) -> Result<()> {
 #[cfg(not(feature = "sql"))]
 fn print_graph(_: &Settings, _: &CheckArgs) -> Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use eddy_pipeline::Stop;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_signals_at_once_stop_as_the_second_says() {
+        let (tell, told) = tokio::sync::watch::channel(Stop::No);
+        tell.send_replace(Stop::Drained);
+        tell.send_replace(Stop::Abort);
+        let mut stop = stop_at_once(told);
+        stop.wait_for(|stop| *stop == Stop::Abort).await.expect("it is told");
+    }
+
+    #[tokio::test]
+    async fn a_wish_to_drain_settles_what_was_read() {
+        let (tell, told) = tokio::sync::watch::channel(Stop::No);
+        let mut stop = stop_at_once(told);
+        tell.send_replace(Stop::Drained);
+        stop.wait_for(|stop| *stop == Stop::Now).await.expect("it is told");
+        tell.send_replace(Stop::Abort);
+        stop.wait_for(|stop| *stop == Stop::Abort).await.expect("it is told");
+    }
 }

@@ -68,7 +68,37 @@ pub struct Application {
 /// What a snapshot begins with; the version stands behind it.
 const MAGIC: &[u8; 7] = b"EDDYSQL";
 /// The format of snapshots. Version 1 had other states of SUM, and no grades.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// As [`VERSION`], without the checksum behind the version; it is still read.
+const WITHOUT_CHECKSUM: u8 = 2;
+
+/// The checksum of a snapshot of [`VERSION`] with what stands behind the checksum.
+fn checksum(body: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(MAGIC);
+    hasher.update(&[VERSION]);
+    hasher.update(body);
+    hasher.finalize().to_le_bytes()
+}
+
+/// What a snapshot says. Its bytes are checked before anything in them is believed: readers of
+/// Arrow may panic on damaged ones.
+fn unsealed(snapshot: &[u8]) -> Result<&[u8], RunError> {
+    let wrong = |reason: String| RunError::Snapshot { reason };
+    let rest = snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format".to_owned()))?;
+    match rest.split_first() {
+        Some((&VERSION, rest)) => match rest.split_first_chunk::<4>() {
+            Some((sum, body)) if *sum == checksum(body) => Ok(body),
+            _ => Err(wrong("it is cut short or damaged: its checksum differs".to_owned())),
+        },
+        Some((&WITHOUT_CHECKSUM, body)) => Ok(body),
+        Some((version, _)) => Err(wrong(format!(
+            "it has version {version} of the format, this program reads {WITHOUT_CHECKSUM} and \
+             {VERSION}: start the application afresh, or go on with the program that wrote it"
+        ))),
+        None => Err(wrong("it is cut short".to_owned())),
+    }
+}
 
 impl Application {
     /// Reads and plans an application.
@@ -103,19 +133,7 @@ impl Application {
     /// it was, and has to be started anew.
     pub fn restore(text: &str, mut options: Options, snapshot: &[u8]) -> Result<Self, RunError> {
         let wrong = |reason: &str| RunError::Snapshot { reason: reason.to_owned() };
-        let rest = snapshot.strip_prefix(MAGIC).ok_or_else(|| wrong("unknown format"))?;
-        let bytes = match rest.split_first() {
-            Some((&VERSION, bytes)) => bytes,
-            Some((version, _)) => {
-                let reason = format!(
-                    "it has version {version} of the format, this program reads {VERSION}: start the \
-                     application afresh, or go on with the program that wrote it"
-                );
-                return Err(RunError::Snapshot { reason });
-            }
-            None => return Err(wrong("it is cut short")),
-        };
-        let mut reader = Reader(bytes);
+        let mut reader = Reader(unsealed(snapshot)?);
         let fingerprint = reader.number()?;
         options.start_ms = reader.number()?;
         let now_ms = reader.number()?;
@@ -144,7 +162,7 @@ impl Application {
     /// # Errors
     /// An aggregate cannot be written.
     pub fn snapshot(&mut self) -> Result<Vec<u8>, RunError> {
-        let mut writer = Writer([MAGIC.as_slice(), &[VERSION]].concat());
+        let mut writer = Writer([MAGIC.as_slice(), &[VERSION], &[0; 4]].concat());
         writer.number(self.fingerprint.cast_signed());
         writer.number(self.options.start_ms);
         writer.number(self.clock.now_ms().unwrap_or(i64::MIN));
@@ -156,7 +174,10 @@ impl Application {
             writer.bytes(&operator.save()?);
             Ok(())
         })?;
-        Ok(writer.0)
+        let mut snapshot = writer.0;
+        let (head, body) = snapshot.split_at_mut(MAGIC.len() + 5);
+        head[MAGIC.len() + 1..].copy_from_slice(&checksum(body));
+        Ok(snapshot)
     }
 
     fn visit(

@@ -14,4 +14,5 @@ mod queues;
 mod simulation;
 #[cfg(feature = "sql")]
 mod sql;
+mod stops;
 mod support;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::SchemaRef;
-use datafusion_common::Result as DataResult;
+use datafusion_common::{Result as DataResult, ScalarValue};
 use datafusion_expr::{AggregateUDF, GroupsAccumulator};
 use datafusion_functions_aggregate::{average, count, first_last, min_max, stddev, sum, variance};
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::GroupsAccumulatorAdapter;
@@ -70,8 +70,9 @@ impl Aggregate {
         let name = function_name(function);
         let refused = |what: &str| SqlError::unsupported(place, format!("{name} {what}"));
         if name == "EXP_AVG" {
-            return Err(SqlError::unsupported(place, name)
-                .instead("use AVG over a window of the last rows"));
+            return Err(SqlError::unsupported(place, "EXP_AVG without OVER").instead(
+                "write EXP_AVG(x, INTERVAL '10' SECOND) OVER (RANGE INTERVAL '30' SECOND PRECEDING)",
+            ));
         }
         if function.filter.is_some() {
             return Err(refused("FILTER").instead("write a CASE inside the aggregate"));
@@ -181,10 +182,7 @@ impl Aggregate {
                     .map_err(|_| failed("numeric value out of range of BIGINT"))
             });
         }
-        if self.sql_type == Type::Double {
-            return call("in range", Type::Double, vec![column], |args| in_range(&args[0]));
-        }
-        column
+        if self.sql_type == Type::Double { finite(column) } else { column }
     }
 
     /// The types of the columns that its state is.
@@ -218,6 +216,47 @@ impl Aggregate {
     /// An accumulator of one group.
     pub(crate) fn accumulator(&self) -> DataResult<Box<dyn datafusion_expr::Accumulator>> {
         self.function.create_accumulator()
+    }
+}
+
+/// A DOUBLE that was worked out: beyond its range it is an error of the row.
+pub(crate) fn finite(column: Typed) -> Typed {
+    call("in range", Type::Double, vec![column], |args| in_range(&args[0]))
+}
+
+/// The argument and the half-life in milliseconds of a call of EXP_AVG.
+pub(crate) fn exp_avg(
+    function: &Function,
+    translator: &Translator<'_>,
+    place: Place,
+) -> Result<(Typed, i64), SqlError> {
+    const NAME: &str = "EXP_AVG";
+    let is_plain = match &function.args {
+        FunctionArguments::List(list) => {
+            list.duplicate_treatment.is_none() && list.clauses.is_empty()
+        }
+        _ => false,
+    };
+    if !is_plain || function.filter.is_some() || function.null_treatment.is_some() {
+        return Err(SqlError::unsupported(place, "EXP_AVG with clauses")
+            .instead("write EXP_AVG(x, INTERVAL '10' SECOND)"));
+    }
+    let args = super::argument_exprs(function, place)?;
+    let [argument, half_life] = args[..] else {
+        return Err(SqlError::new(place, NAME, "two arguments are needed")
+            .instead("write EXP_AVG(x, INTERVAL '10' SECOND)"));
+    };
+    let typed = translator.expr(argument)?;
+    let argument = prepared(typed, NAME, translator, place_of(argument))?;
+    let typed = translator.expr(half_life)?;
+    match (typed.sql_type, typed.constant()) {
+        (Type::Interval(_), Some(ScalarValue::Int64(Some(ms)))) if *ms > 0 => Ok((argument, *ms)),
+        _ => Err(SqlError::new(
+            place_of(half_life),
+            NAME,
+            "its half-life is a constant interval of days to seconds, more than 0",
+        )
+        .instead("write INTERVAL '10' SECOND")),
     }
 }
 

@@ -238,11 +238,23 @@ impl Translator<'_> {
         let place = place_of(text);
         let format_place = place_of(format);
         let format = self.format(format, construct)?;
+        let text = self.text_of(text, construct)?;
+        self.read_times(format, format_place, text, to, (place, construct))
+    }
+
+    /// Times of texts in a format.
+    pub(super) fn read_times(
+        &self,
+        format: Format,
+        format_place: Place,
+        text: Typed,
+        to: Type,
+        (place, construct): (Place, &str),
+    ) -> Result<Typed, SqlError> {
         if format.has_week_year() {
             let problem = "the letter Y is the year of a week, which says no date";
             return Err(SqlError::new(format_place, construct, problem).instead("write y"));
         }
-        let text = self.text_of(text, construct)?;
         let name = format!("read {format:?}");
         let time = call(name, Type::Timestamp, vec![text], move |args| {
             let read = |text: &str| {

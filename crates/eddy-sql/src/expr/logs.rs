@@ -8,6 +8,7 @@ use regex::Regex;
 use sqlparser::ast::{Expr, Function};
 
 use super::call::{argument_exprs, function_name};
+use super::datetime_text::Format;
 use super::udf::{call, texts};
 use super::{Translator, Typed, java_pattern, place_of};
 use crate::error::{Place, SqlError};
@@ -63,12 +64,12 @@ impl Translator<'_> {
                 let rest: Vec<String> = rest.collect::<Result<_, _>>()?;
                 self.by_delimiter(text, columns, &rest, &name)
             }
+            ("FIXED_COLUMN_LOG_PARSE", [columns]) => self.by_place(&text, columns, &name),
             ("FAST_REGEX_LOG_PARSE", _) => Err(SqlError::unsupported(place, name)
                 .instead("use REGEX_LOG_PARSE, with lazy repetition: .*?")),
-            ("FIXED_COLUMN_LOG_PARSE" | "SYS_LOG_PARSE", _) => {
-                Err(SqlError::unsupported(place, name)
-                    .instead("use SUBSTRING and CAST, or REGEX_LOG_PARSE"))
-            }
+            // The year, which the format lacks, is nowhere said.
+            ("SYS_LOG_PARSE", _) => Err(SqlError::unsupported(place, name)
+                .instead("use REGEX_LOG_PARSE, and CHAR_TO_TIMESTAMP with the year")),
             _ => Err(SqlError::new(place, name, "a wrong number of arguments")),
         }
     }
@@ -79,6 +80,37 @@ impl Translator<'_> {
             SqlError::unsupported(place_of(expr), format!("{construct} with a computed format"))
                 .instead("write it as a literal")
         })
+    }
+
+    /// Fields at places that are described.
+    fn by_place(
+        &self,
+        text: &Typed,
+        columns: &Expr,
+        name: &str,
+    ) -> Result<Vec<(String, Typed)>, SqlError> {
+        let place = place_of(columns);
+        let described = fixed_columns(&self.constant(columns, name)?)
+            .map_err(|problem| SqlError::new(place, name, problem))?;
+        let mut parsed = Vec::new();
+        for column in described {
+            let (start, length) = (column.start, column.length);
+            let key = format!("at {start} {length:?}");
+            let field = call(key, Type::Varchar(None), vec![text.clone()], move |args| {
+                let fields = texts(&args[0])?.iter().map(|text| cut_out(text?, start, length));
+                Ok(Arc::new(fields.collect::<StringArray>()))
+            });
+            let field = match column.format {
+                None => self.cast_to(field, column.sql_type, place, name)?,
+                Some(format) => {
+                    let format = Format::read(&format)
+                        .map_err(|problem| SqlError::new(place, name, problem))?;
+                    self.read_times(format, place, field, column.sql_type, (place, name))?
+                }
+            };
+            parsed.push((column.name, field));
+        }
+        Ok(parsed)
     }
 
     /// Fields between delimiters: `[delimiter, escape, quotes]`.
@@ -193,34 +225,94 @@ fn w3c_pattern(format: &str) -> Result<String, String> {
 /// `NAME TYPE data type, ..`.
 fn described_columns(text: &str) -> Result<Vec<(String, Type)>, String> {
     let mut columns = Vec::new();
-    let mut begin = 0;
-    let mut depth = 0;
-    for (at, char) in text.char_indices().chain([(text.len(), ',')]) {
-        match char {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => {
-                let column = text[begin..at].trim();
-                begin = (at + 1).min(text.len());
-                let words: Vec<&str> = column.splitn(3, char::is_whitespace).collect();
-                let [name, keyword, sql_type] = words[..] else {
-                    return Err(format!("no column: {column:?}; write NAME TYPE VARCHAR(16)"));
-                };
-                if !keyword.eq_ignore_ascii_case("TYPE") {
-                    return Err(format!("no column: {column:?}; write NAME TYPE VARCHAR(16)"));
-                }
-                let sql_type = sql_type.trim().trim_end_matches("NOT NULL");
-                let quote = name.starts_with('"').then_some('"');
-                let name = crate::parse::cased(name.trim_matches('"'), quote);
-                columns.push((name, Type::parse(sql_type)?));
+    for column in descriptions(text)? {
+        let wrong = || format!("no column: {column:?}; write NAME TYPE VARCHAR(16)");
+        let words: Vec<&str> = column.splitn(3, char::is_whitespace).collect();
+        let [name, keyword, sql_type] = words[..] else { return Err(wrong()) };
+        if !keyword.eq_ignore_ascii_case("TYPE") {
+            return Err(wrong());
+        }
+        let sql_type = sql_type.trim().trim_end_matches("NOT NULL");
+        columns.push((column_name(name), Type::parse(sql_type)?));
+    }
+    Ok(columns)
+}
+
+/// The descriptions of columns, between commas outside of parentheses and quotes.
+fn descriptions(text: &str) -> Result<Vec<&str>, String> {
+    let mut found = Vec::new();
+    let (mut begin, mut depth, mut quote) = (0, 0, None);
+    for (at, char) in text.char_indices() {
+        match (quote, char) {
+            (Some(open), _) => quote = (char != open).then_some(open),
+            (None, '\'' | '"') => quote = Some(char),
+            (None, '(') => depth += 1,
+            (None, ')') => depth -= 1,
+            (None, ',') if depth == 0 => {
+                found.push(text[begin..at].trim());
+                begin = at + 1;
             }
             _ => {}
         }
     }
-    if columns.len() > MAX_COLUMNS {
+    found.push(text[begin..].trim());
+    if found.len() > MAX_COLUMNS {
         return Err(format!("more than {MAX_COLUMNS} columns"));
     }
-    Ok(columns)
+    Ok(found)
+}
+
+fn column_name(name: &str) -> String {
+    let quote = name.starts_with('"').then_some('"');
+    crate::parse::cased(name.trim_matches('"'), quote)
+}
+
+/// A column of FIXED_COLUMN_LOG_PARSE.
+#[derive(Debug, PartialEq)]
+struct FixedColumn {
+    name: String,
+    sql_type: Type,
+    // Of times.
+    format: Option<String>,
+    // Characters from 0; without a length to the end.
+    start: usize,
+    length: Option<usize>,
+}
+
+/// `NAME TYPE data type ['format'] [NOT NULL] START place [FOR length], ..`.
+fn fixed_columns(text: &str) -> Result<Vec<FixedColumn>, String> {
+    let pattern = Regex::new(
+        r#"(?is)^("[^"]+"|[^\s"]+)\s+TYPE\s+([^']+?)(?:\s+'([^']*)')?(?:\s+NOT\s+NULL)?\s+START\s+(\d+)(?:\s+FOR\s+(\d+))?$"#,
+    )
+    .map_err(|error| error.to_string())?;
+    let each = |column: &str| {
+        let wrong = || format!("no column: {column:?}; write NAME TYPE VARCHAR(16) START 0 FOR 16");
+        let found = pattern.captures(column).ok_or_else(wrong)?;
+        let number = |group: usize| {
+            let digits = found.get(group)?;
+            Some(digits.as_str().parse::<usize>().map_err(|_| wrong()))
+        };
+        let sql_type = Type::parse(&found[2])?;
+        let format = found.get(3).map(|format| format.as_str().to_owned());
+        if format.is_some() && !matches!(sql_type, Type::Timestamp | Type::Date | Type::Time) {
+            return Err(format!("{sql_type} has no format: {column:?}"));
+        }
+        Ok(FixedColumn {
+            name: column_name(&found[1]),
+            sql_type,
+            format,
+            start: number(4).ok_or_else(wrong)??,
+            length: number(5).transpose()?,
+        })
+    };
+    descriptions(text)?.into_iter().map(each).collect()
+}
+
+/// The characters at a place, as many as there are; `None` where the text ends before.
+fn cut_out(text: &str, start: usize, length: Option<usize>) -> Option<String> {
+    let mut rest = text.chars().skip(start).peekable();
+    rest.peek()?;
+    Some(rest.take(length.unwrap_or(usize::MAX)).collect())
 }
 
 #[derive(Clone, Debug)]
@@ -306,5 +398,34 @@ mod tests {
         ];
         assert_eq!(columns.as_deref(), Ok(expected.as_slice()));
         assert!(described_columns("a VARCHAR(4)").is_err());
+    }
+
+    #[test]
+    fn fixed_columns_have_places_and_times_have_formats() {
+        let text = r#"a TYPE INTEGER NOT NULL START 0 FOR 4, "t" TYPE TIMESTAMP 'HH, ss' START 4"#;
+        let expected = [
+            FixedColumn {
+                name: "A".to_owned(),
+                sql_type: Type::Integer,
+                format: None,
+                start: 0,
+                length: Some(4),
+            },
+            FixedColumn {
+                name: "t".to_owned(),
+                sql_type: Type::Timestamp,
+                format: Some("HH, ss".to_owned()),
+                start: 4,
+                length: None,
+            },
+        ];
+        assert_eq!(fixed_columns(text).as_deref(), Ok(expected.as_slice()));
+        for wrong in
+            ["a TYPE INTEGER", "a START 1", "a TYPE INTEGER START -1", "a TYPE INTEGER 'y' START 1"]
+        {
+            assert!(fixed_columns(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(cut_out("häß", 1, Some(5)).as_deref(), Some("äß"));
+        assert_eq!(cut_out("abc", 3, None), None);
     }
 }

@@ -23,7 +23,7 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::{Column, Literal};
 use sqlparser::ast::{Expr, Ident, Spanned, Value};
 
-pub(crate) use aggregate::{Aggregate, is_aggregate};
+pub(crate) use aggregate::{Aggregate, exp_avg, finite, is_aggregate};
 pub(crate) use call::{argument_exprs, function_name};
 pub(crate) use cast::{cast, cut};
 pub(crate) use logs::is_log_parser;

@@ -11,7 +11,7 @@ use crate::error::{Place, SqlError};
 use crate::expr::time::Step;
 use crate::expr::{Typed, shortened};
 use crate::parse::{Name, cased};
-use crate::run::{Frame, Node, StreamJoin, TableJoin, joined_schema};
+use crate::run::{Frame, Keeps, Node, StreamJoin, TableJoin, joined_schema};
 use crate::scope::{Field, ROWTIME, Relation, Scope};
 use crate::types::Type;
 
@@ -34,7 +34,7 @@ impl Planner<'_> {
         let mut joined = self.with_joins(first, select)?;
         for other in others {
             let other = self.with_joins(other, select)?;
-            joined = self.join(joined, other, None, false)?;
+            joined = self.join(joined, other, None, Keeps::default())?;
         }
         if joined.table.is_some() {
             return Err(SqlError::unsupported(joined.place, "table without a stream")
@@ -50,7 +50,7 @@ impl Planner<'_> {
     fn with_joins(&mut self, from: &TableWithJoins, select: &Select) -> Result<From, SqlError> {
         let mut joined = self.relation(&from.relation, select)?;
         for join in &from.joins {
-            let (constraint, keeps_left) = constraint(join, joined.place)?;
+            let (constraint, keeps) = constraint(join, joined.place)?;
             let right = self.relation(&join.relation, select)?;
             let condition = match constraint {
                 JoinConstraint::On(condition) => Some(condition),
@@ -60,7 +60,7 @@ impl Planner<'_> {
                         .instead("write ON a.k = b.k"));
                 }
             };
-            joined = self.join(joined, right, condition, keeps_left)?;
+            joined = self.join(joined, right, condition, keeps)?;
         }
         Ok(joined)
     }
@@ -160,11 +160,20 @@ impl Planner<'_> {
         left: From,
         right: From,
         condition: Option<&Expr>,
-        keeps_left: bool,
+        keeps: Keeps,
     ) -> Result<From, SqlError> {
         if left.table.is_some() {
+            let kind = if keeps.right { "LEFT JOIN" } else { "JOIN" };
             return Err(SqlError::unsupported(left.place, "join that begins with a table")
-                .instead("write the stream first: FROM \"STREAM\" s JOIN \"TABLE\" t ON .."));
+                .instead(format!(
+                    "write the stream first: FROM \"STREAM\" s {kind} \"TABLE\" t ON .."
+                )));
+        }
+        if right.table.is_some() && keeps.right {
+            // A stream has no end at which a row of the table is known to have met nothing.
+            let kind = if keeps.left { "FULL JOIN" } else { "RIGHT JOIN" };
+            return Err(SqlError::unsupported(right.place, format!("{kind} with a table"))
+                .instead("write FROM \"STREAM\" s LEFT JOIN \"TABLE\" t ON .., or JOIN"));
         }
         let place = left.place;
         let types = |scope: &Scope| -> Vec<Type> {
@@ -185,11 +194,11 @@ impl Planner<'_> {
         let schema = joined_schema(&left_types, &right_types);
         let node = match right.table {
             Some(table) => {
-                Node::apply(TableJoin::new(table, keeps_left, condition, schema), left.planned.node)
+                Node::apply(TableJoin::new(table, keeps.left, condition, schema), left.planned.node)
             }
             None => {
                 let sides = ((left.frame, left_types), (right.frame, right_types));
-                let join = StreamJoin::new(sides.0, sides.1, keeps_left, condition, schema);
+                let join = StreamJoin::new(sides.0, sides.1, keeps, condition, schema);
                 Node::Apply(Box::new(join), vec![left.planned.node, right.planned.node])
             }
         };
@@ -197,23 +206,24 @@ impl Planner<'_> {
     }
 }
 
-fn constraint(join: &Join, place: Place) -> Result<(&JoinConstraint, bool), SqlError> {
-    match &join.join_operator {
+fn constraint(join: &Join, place: Place) -> Result<(&JoinConstraint, Keeps), SqlError> {
+    let (constraint, left, right) = match &join.join_operator {
         JoinOperator::Join(constraint)
         | JoinOperator::Inner(constraint)
-        | JoinOperator::CrossJoin(constraint) => Ok((constraint, false)),
+        | JoinOperator::CrossJoin(constraint) => (constraint, false, false),
         JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
-            Ok((constraint, true))
+            (constraint, true, false)
         }
-        JoinOperator::Right(_) | JoinOperator::RightOuter(_) => {
-            Err(SqlError::unsupported(place, "RIGHT JOIN")
-                .instead("swap the sides and write LEFT JOIN"))
+        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+            (constraint, false, true)
         }
-        JoinOperator::FullOuter(_) => Err(SqlError::unsupported(place, "FULL JOIN")
-            .instead("write LEFT JOINs of both sides into one stream")),
-        _ => Err(SqlError::unsupported(place, "this kind of JOIN")
-            .instead("JOIN and LEFT JOIN are known")),
-    }
+        JoinOperator::FullOuter(constraint) => (constraint, true, true),
+        _ => {
+            return Err(SqlError::unsupported(place, "this kind of JOIN")
+                .instead("JOIN, LEFT JOIN, RIGHT JOIN and FULL JOIN are known"));
+        }
+    };
+    Ok((constraint, Keeps { left, right }))
 }
 
 fn name_place(name: &ObjectName) -> Place {

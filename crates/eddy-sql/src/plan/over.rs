@@ -9,7 +9,8 @@ use sqlparser::ast::{
 use super::{Planner, unmade};
 use crate::error::{Place, SqlError};
 use crate::expr::{
-    Aggregate, Translator, Typed, argument_exprs, function_name, is_aggregate, place_of,
+    Aggregate, Translator, Typed, argument_exprs, exp_avg, finite, function_name, is_aggregate,
+    place_of,
 };
 use crate::parse::cased;
 use crate::run::{Frame, Node, Over, OverWindow};
@@ -57,6 +58,7 @@ impl Planner<'_> {
                 let column = scope.column(scope.fields.len() - 1);
                 columns[*call_idx] = Some(match function {
                     Over::Aggregate(aggregate) => aggregate.result(column),
+                    Over::ExpAvg { .. } => finite(column),
                     _ => column,
                 });
             }
@@ -162,6 +164,14 @@ fn over_function(
     place: Place,
 ) -> Result<Over, SqlError> {
     let name = function_name(function);
+    if name == "EXP_AVG" {
+        let (argument, half_life_ms) = exp_avg(function, translator, place)?;
+        if frame == Frame::Unbounded {
+            return Err(SqlError::unsupported(place, "EXP_AVG over a window without bounds")
+                .instead("bound the window: ROWS or RANGE .. PRECEDING"));
+        }
+        return Ok(Over::ExpAvg { argument, half_life_ms });
+    }
     if !matches!(name.as_str(), "LAG" | "NTH_VALUE" | "FIRST_VALUE" | "LAST_VALUE") {
         if is_aggregate(&name) {
             let aggregate = Aggregate::of(function, translator, place)?;
@@ -173,7 +183,7 @@ fn over_function(
             return Ok(Over::Aggregate(aggregate));
         }
         return Err(SqlError::unsupported(place, format!("{name} OVER")).instead(
-            "COUNT, SUM, AVG, MIN, MAX, STDDEV, VAR, FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG are known",
+            "COUNT, SUM, AVG, EXP_AVG, MIN, MAX, STDDEV, VAR, FIRST_VALUE, LAST_VALUE, NTH_VALUE and LAG are known",
         ));
     }
     let mut ignores_nulls = function.null_treatment == Some(NullTreatment::IgnoreNulls);

@@ -1,9 +1,9 @@
-//! Joins of streams in windows, of a stream with a table, and UNION ALL.
+//! Joins of streams in windows, and UNION ALL.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array, new_null_array};
+use arrow::array::{ArrayRef, AsArray, StringArray, UInt32Array, new_null_array};
 use arrow::datatypes::SchemaRef;
 
 use super::errors::Errors;
@@ -26,11 +26,20 @@ impl Operator for Union {
     }
 }
 
+/// The sides of a join whose rows leave without a partner as well.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Keeps {
+    pub(crate) left: bool,
+    pub(crate) right: bool,
+}
+
 /// A side of a join.
 #[derive(Debug)]
 struct Side {
     // Its window; `None`: only its current row.
     frame: Option<Frame>,
+    // Whether its rows leave without a partner.
+    is_kept: bool,
     types: Vec<Type>,
     // Rows that others may meet, oldest first, each a chunk of one row.
     held: VecDeque<Held>,
@@ -48,6 +57,26 @@ impl Side {
         self.n_bytes -= row.n_bytes;
         Some(row)
     }
+
+    /// The last time at which others may meet its oldest row.
+    fn first_ends(&self) -> Option<i64> {
+        let first = self.held.front()?;
+        Some(match self.frame {
+            None => first.time,
+            Some(Frame::Range(ms)) => first.time.saturating_add(ms),
+            Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
+        })
+    }
+
+    /// The ROWTIME of a row that leaves without a partner: the end of its window. A window of rows
+    /// passes with the row that pushes it out, which is the `latest`.
+    fn leaves_at(&self, time: i64, latest: i64) -> i64 {
+        match self.frame {
+            Some(Frame::Range(ms)) => time.saturating_add(ms),
+            Some(Frame::Rows(_) | Frame::Unbounded) => latest,
+            None => time,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -62,13 +91,13 @@ struct Held {
 /// The left side's columns, then the right side's, then each side's own ROWTIME.
 ///
 /// A pair leaves when its later row arrives and both lie in the windows, with the later row's
-/// ROWTIME; at one ROWTIME the left row comes first. With LEFT JOIN a row without a partner leaves
-/// when no partner can come any more.
+/// ROWTIME; at one ROWTIME the left row comes first. A row of a kept side (the left one of LEFT JOIN,
+/// the right one of RIGHT JOIN, both of FULL JOIN) without a partner leaves when no partner can come
+/// any more.
 #[derive(Debug)]
 pub(crate) struct StreamJoin {
     left: Side,
     right: Side,
-    keeps_left: bool,
     condition: Expressions,
     schema: SchemaRef,
     latest: i64,
@@ -78,16 +107,21 @@ impl StreamJoin {
     pub(crate) fn new(
         left: (Option<Frame>, Vec<Type>),
         right: (Option<Frame>, Vec<Type>),
-        keeps_left: bool,
+        keeps: Keeps,
         condition: Typed,
         schema: SchemaRef,
     ) -> Self {
-        let side = |(frame, types)| Side { frame, types, held: VecDeque::new(), n_bytes: 0 };
+        let side = |(frame, types), is_kept| Side {
+            frame,
+            is_kept,
+            types,
+            held: VecDeque::new(),
+            n_bytes: 0,
+        };
         let condition = Expressions::new([condition], Arc::clone(&schema));
         Self {
-            left: side(left),
-            right: side(right),
-            keeps_left,
+            left: side(left, keeps.left),
+            right: side(right, keeps.right),
             condition,
             schema,
             latest: i64::MIN,
@@ -160,15 +194,20 @@ impl StreamJoin {
                 self.pairs(&others, &row.row, tick, watermarks)?
             };
             let met = meet(&self.condition, pairs, errors)?;
+            let marks_right = self.right.is_kept;
+            let marks_left = self.left.is_kept || !marks_right;
             let other = if is_left { &mut self.right } else { &mut self.left };
             for pair in &met.pairs {
                 other.held[begin + pair].matched = true;
             }
             row.matched = !met.pairs.is_empty();
-            // A row at fault is in the error stream: it does not leave as one without a partner.
+            // A row at fault is in the error stream: it does not leave as one without a partner. In
+            // an inner join it is the left row that is not counted as left out.
+            let own_is_at_fault = if is_left { marks_left } else { marks_right };
+            let other_is_at_fault = if is_left { marks_right } else { marks_left };
             for pair in &met.failed {
-                let left = if is_left { &mut row } else { &mut other.held[begin + pair] };
-                left.matched = true;
+                row.matched |= own_is_at_fault;
+                other.held[begin + pair].matched |= other_is_at_fault;
             }
             if met.rows.n_rows() > 0 {
                 out.push(met.rows);
@@ -182,31 +221,36 @@ impl StreamJoin {
             }
         }
         own.hold(row);
-        self.leave(gone, is_left, tick, watermarks, out, errors)
+        for held in gone {
+            self.leave(held, is_left, tick, watermarks, out, errors)?;
+        }
+        Ok(())
     }
 
-    /// Rows that nothing can meet any more: those of the left side without a partner leave alone if
-    /// they are kept.
+    /// A row that nothing can meet any more: without a partner it leaves alone if its side is kept.
     fn leave(
         &self,
-        gone: Vec<Held>,
+        held: Held,
         is_left: bool,
         tick: u32,
         watermarks: &Arc<[i64]>,
         out: &mut Vec<Chunk>,
         errors: &mut Errors<'_>,
     ) -> Result<(), RunError> {
-        for held in gone.into_iter().filter(|held| !held.matched) {
-            if is_left && self.keeps_left {
-                out.push(self.alone(&held, tick, watermarks)?);
-            } else {
-                errors.counters.filtered += 1;
-            }
+        let side = if is_left { &self.left } else { &self.right };
+        if held.matched {
+            return Ok(());
+        }
+        if side.is_kept {
+            out.push(self.alone(&held, is_left, tick, watermarks)?);
+        } else {
+            errors.counters.filtered += 1;
         }
         Ok(())
     }
 
-    /// Forgets rows that nothing can meet any more, once the time has passed.
+    /// Forgets rows that nothing can meet any more, once the time has passed: in the order of the
+    /// ROWTIMEs with which they leave, those of the left side first.
     fn expire(
         &mut self,
         time: i64,
@@ -215,41 +259,54 @@ impl StreamJoin {
         out: &mut Vec<Chunk>,
         errors: &mut Errors<'_>,
     ) -> Result<(), RunError> {
-        for is_left in [true, false] {
+        let latest = self.latest;
+        let next = |side: &Side| {
+            let ends = side.first_ends()?;
+            let has_passed = ends < time || (time == i64::MAX && ends == i64::MAX);
+            has_passed.then(|| side.leaves_at(side.held[0].time, latest))
+        };
+        loop {
+            let is_left = match (next(&self.left), next(&self.right)) {
+                (None, None) => return Ok(()),
+                (Some(left), Some(right)) => left <= right,
+                (left, _) => left.is_some(),
+            };
             let side = if is_left { &mut self.left } else { &mut self.right };
-            let mut gone = Vec::new();
-            while let Some(first) = side.held.front() {
-                let ends = match side.frame {
-                    None => first.time,
-                    Some(Frame::Range(ms)) => first.time.saturating_add(ms),
-                    Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
-                };
-                if ends < time || (time == i64::MAX && ends == i64::MAX) {
-                    gone.extend(side.pop());
-                } else {
-                    break;
-                }
+            if let Some(held) = side.pop() {
+                self.leave(held, is_left, tick, watermarks, out, errors)?;
             }
-            self.leave(gone, is_left, tick, watermarks, out, errors)?;
         }
-        Ok(())
     }
 
-    fn alone(&self, held: &Held, tick: u32, watermarks: &Arc<[i64]>) -> Result<Chunk, RunError> {
-        let mut columns = held.row.columns.clone();
-        columns.extend(self.right.types.iter().map(|it| new_null_array(&it.arrow(), 1)));
-        columns.push(Arc::clone(&held.row.rowtimes));
-        columns.push(new_null_array(&Type::Timestamp.arrow(), 1));
-        // It leaves when its window has passed: that is its time. A window of rows passes with the
-        // row that pushes it out.
-        let ends = match self.left.frame {
-            Some(Frame::Range(ms)) => held.time.saturating_add(ms),
-            Some(Frame::Rows(_) | Frame::Unbounded) => self.latest,
-            None => held.time,
+    fn alone(
+        &self,
+        held: &Held,
+        is_left: bool,
+        tick: u32,
+        watermarks: &Arc<[i64]>,
+    ) -> Result<Chunk, RunError> {
+        let (side, other) =
+            if is_left { (&self.left, &self.right) } else { (&self.right, &self.left) };
+        let own = held.row.columns.iter().cloned();
+        let nulls = other.types.iter().map(|it| new_null_array(&it.arrow(), 1));
+        let own_time = Arc::clone(&held.row.rowtimes);
+        let no_time = new_null_array(&Type::Timestamp.arrow(), 1);
+        let columns = if is_left {
+            own.chain(nulls).chain([own_time, no_time]).collect()
+        } else {
+            nulls.chain(own).chain([no_time, own_time]).collect()
         };
+        let ends = side.leaves_at(held.time, self.latest);
         let rowtimes = arrow::array::TimestampMillisecondArray::from(vec![ends]);
+        // In a join of a stream with itself a row may leave alone from either side.
+        let ids = held.row.ids.as_ref().map(|ids| {
+            if is_left {
+                return Arc::clone(ids);
+            }
+            let ids = ids.as_string::<i32>().iter().map(|id| id.map(|id| format!("+{id}")));
+            Arc::new(ids.collect::<StringArray>()) as ArrayRef
+        });
         let watermarks = Arc::clone(watermarks);
-        let ids = held.row.ids.clone();
         Ok(Chunk { columns, rowtimes: Arc::new(rowtimes), ids, ticks: vec![tick], watermarks })
     }
 }
@@ -299,12 +356,8 @@ impl Operator for StreamJoin {
 
     fn due_ms(&self) -> i64 {
         // Only rows that leave alone wait for time.
-        let first = if self.keeps_left { self.left.held.front() } else { None };
-        let ends = first.map(|first| match self.left.frame {
-            None => first.time,
-            Some(Frame::Range(ms)) => first.time.saturating_add(ms),
-            Some(Frame::Rows(_) | Frame::Unbounded) => i64::MAX,
-        });
+        let kept = [&self.left, &self.right].into_iter().filter(|side| side.is_kept);
+        let ends = kept.filter_map(Side::first_ends).min();
         ends.map_or(i64::MAX, |ends| ends.saturating_add(1))
     }
 
@@ -352,15 +405,15 @@ impl Operator for StreamJoin {
 }
 
 /// Pairs that a condition was asked of.
-struct Met {
+pub(super) struct Met {
     // Those that fit, as rows and by number.
-    rows: Chunk,
-    pairs: Vec<usize>,
+    pub(super) rows: Chunk,
+    pub(super) pairs: Vec<usize>,
     // Those that the condition failed for: they are in the error stream.
-    failed: Vec<usize>,
+    pub(super) failed: Vec<usize>,
 }
 
-fn meet(
+pub(super) fn meet(
     condition: &Expressions,
     mut pairs: Chunk,
     errors: &mut Errors<'_>,
@@ -387,99 +440,6 @@ fn meet(
     Ok(Met { rows, pairs, failed })
 }
 
-/// A stream with a table that does not change: each row with all rows of the table that fit.
-#[derive(Debug)]
-pub(crate) struct TableJoin {
-    table: Vec<ArrayRef>,
-    n_rows: usize,
-    keeps_left: bool,
-    condition: Expressions,
-    schema: SchemaRef,
-}
-
-impl TableJoin {
-    pub(crate) fn new(
-        table: Vec<ArrayRef>,
-        keeps_left: bool,
-        condition: Typed,
-        schema: SchemaRef,
-    ) -> Self {
-        let n_rows = table.first().map_or(0, |column| column.len());
-        let condition = Expressions::new([condition], Arc::clone(&schema));
-        Self { table, n_rows, keeps_left, condition, schema }
-    }
-
-    /// Rows of the stream, each with the rows of the table that stand beside it.
-    fn side_by_side(
-        &self,
-        chunk: &Chunk,
-        left: &[u32],
-        right: &[Option<u32>],
-    ) -> Result<Chunk, RunError> {
-        let ticks = left.iter().map(|row| chunk.ticks[*row as usize]).collect();
-        let mut rows = chunk.take(left, ticks)?;
-        rows.ids = rows.ids.map(|ids| {
-            let both = ids.as_string::<i32>().iter().zip(right);
-            let both = both.map(|(id, row)| match row {
-                Some(row) => Some(format!("{}+{row}", id?)),
-                None => id.map(str::to_owned),
-            });
-            Arc::new(both.collect::<StringArray>()) as ArrayRef
-        });
-        let right: UInt32Array = right.iter().copied().collect();
-        for column in &self.table {
-            rows.columns.push(arrow::compute::take(column, &right, None)?);
-        }
-        rows.columns.push(Arc::clone(&rows.rowtimes));
-        rows.columns.push(Arc::clone(&rows.rowtimes));
-        Ok(rows)
-    }
-}
-
-/// Pairs that are looked at together.
-const PAIRS: usize = 65_536;
-
-impl Operator for TableJoin {
-    fn process(
-        &mut self,
-        mut inputs: Vec<Chunk>,
-        errors: &mut Errors<'_>,
-    ) -> Result<Chunk, RunError> {
-        let chunk = inputs.remove(0);
-        let index = |row: usize| u32::try_from(row).expect("bounded by a batch and a table");
-        let at_once = (PAIRS / self.n_rows.max(1)).max(1);
-        let mut out = Vec::new();
-        let mut begin = 0;
-        while begin < chunk.n_rows() {
-            let part = begin..chunk.n_rows().min(begin + at_once);
-            begin = part.end;
-            let (mut left, mut right) = (Vec::new(), Vec::new());
-            for row in part.clone() {
-                left.extend(std::iter::repeat_n(index(row), self.n_rows));
-                right.extend((0..self.n_rows).map(|row| Some(index(row))));
-            }
-            let met = meet(&self.condition, self.side_by_side(&chunk, &left, &right)?, errors)?;
-            // A row at fault is in the error stream: it does not leave as one without a partner.
-            let met_rows = met.pairs.iter().chain(&met.failed).map(|pair| left[*pair]);
-            let has_met: std::collections::BTreeSet<u32> = met_rows.collect();
-            let without = part.map(index).filter(|row| !has_met.contains(row));
-            if !self.keeps_left {
-                errors.counters.filtered += without.count() as u64;
-                out.push(met.rows);
-                continue;
-            }
-            let fits = met.pairs.iter().map(|pair| (left[*pair], right[*pair]));
-            let mut order: Vec<(u32, Option<u32>)> = fits.collect();
-            order.extend(without.map(|row| (row, None)));
-            order.sort_by_key(|(row, _)| *row);
-            let (left, right): (Vec<u32>, Vec<Option<u32>>) = order.into_iter().unzip();
-            out.push(self.side_by_side(&chunk, &left, &right)?);
-        }
-        let watermarks = Arc::clone(&chunk.watermarks);
-        Chunk::of_parts(&out, &self.schema, chunk.ids.is_some(), watermarks)
-    }
-}
-
 /// The types of a join's rows, for its schema.
 pub(crate) fn joined_schema(left: &[Type], right: &[Type]) -> SchemaRef {
     let rowtimes = [Type::Timestamp; 3];
@@ -494,8 +454,13 @@ mod tests {
     fn a_snapshot_with_more_times_than_rows_is_damaged() {
         let side = || (Some(Frame::Range(1000)), vec![Type::Boolean]);
         let schema = joined_schema(&[Type::Boolean], &[Type::Boolean]);
-        let mut join =
-            StreamJoin::new(side(), side(), false, Typed::column("a", 0, Type::Boolean), schema);
+        let mut join = StreamJoin::new(
+            side(),
+            side(),
+            Keeps::default(),
+            Typed::column("a", 0, Type::Boolean),
+            schema,
+        );
         let mut restore = |n_times: i64| {
             let mut writer = Writer::default();
             writer.number(0);

@@ -2,8 +2,10 @@
 //! never a later one of the same ROWTIME.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, UInt32Array};
 use arrow::compute::{concat, take};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::ScalarValue;
@@ -33,6 +35,11 @@ pub(crate) enum Frame {
 #[derive(Clone, Debug)]
 pub(crate) enum Over {
     Aggregate(Aggregate),
+    /// The average in which a value counts half as much with each half-life of its age.
+    ExpAvg {
+        argument: Typed,
+        half_life_ms: i64,
+    },
     /// The value so many rows before; outside the window the default.
     Lag {
         argument: Typed,
@@ -56,14 +63,18 @@ impl Over {
             Self::Lag { argument, default: Some(default), .. } => {
                 vec![argument.clone(), default.clone()]
             }
-            Self::Lag { argument, .. } | Self::Nth { argument, .. } => vec![argument.clone()],
+            Self::Lag { argument, .. }
+            | Self::Nth { argument, .. }
+            | Self::ExpAvg { argument, .. } => vec![argument.clone()],
         }
     }
 
     pub(crate) fn sql_type(&self) -> crate::types::Type {
         match self {
             Self::Aggregate(aggregate) => aggregate.sql_type,
-            Self::Lag { argument, .. } | Self::Nth { argument, .. } => argument.sql_type,
+            Self::Lag { argument, .. }
+            | Self::Nth { argument, .. }
+            | Self::ExpAvg { argument, .. } => argument.sql_type,
         }
     }
 }
@@ -177,6 +188,13 @@ impl OverWindow {
                     running_idx += 1;
                     ScalarValue::iter_to_array(values)?
                 }
+                Over::ExpAvg { half_life_ms, .. } => {
+                    let (numbers, times) = (argument.as_primitive(), &partition.rowtimes);
+                    let averages = rows
+                        .clone()
+                        .map(|row| exp_avg(numbers, times, begin(row)..=row, *half_life_ms));
+                    Arc::new(averages.collect::<Float64Array>()) as ArrayRef
+                }
                 Over::Lag { offset, default, ignores_nulls, .. } => {
                     let defaults = default.as_ref().map(|_| &partition.arguments[argument_idx + 1]);
                     let found = rows.clone().map(|row| {
@@ -247,6 +265,28 @@ impl OverWindow {
         }
         Ok(())
     }
+}
+
+/// The average of those rows, from the newest on. Ages count in whole half-lives: the window is cut
+/// into so long parts, from its end on.
+fn exp_avg(
+    numbers: &Float64Array,
+    rowtimes: &[i64],
+    rows: RangeInclusive<usize>,
+    half_life_ms: i64,
+) -> Option<f64> {
+    let now = rowtimes[*rows.end()];
+    let age = |row: usize| now.saturating_sub(rowtimes[row]) / half_life_ms;
+    let mut known = rows.rev().filter(|row| numbers.is_valid(*row)).peekable();
+    // From the newest value that there is, so that old ones alone do not weigh nothing.
+    let newest = age(*known.peek()?);
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for row in known {
+        let weight = 0.5_f64.powi(i32::try_from(age(row) - newest).unwrap_or(i32::MAX));
+        sum += weight * numbers.value(row);
+        weights += weight;
+    }
+    Some(sum / weights)
 }
 
 /// The row `offset` rows before, if the window holds it.

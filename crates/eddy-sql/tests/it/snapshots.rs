@@ -61,12 +61,13 @@ fn a_snapshot_of_another_version_is_refused_with_what_to_do() {
     let mut application = case.application();
     feed(&mut application, &case.steps, 100, &mut Lines::default());
     let mut saved = application.snapshot().expect("it can be saved");
-    assert_eq!(saved[..8], *b"EDDYSQL\x02");
-    for version in [1, 3] {
+    assert_eq!(saved[..8], *b"EDDYSQL\x03");
+    for version in [1, 4] {
         saved[7] = version;
         let refused = Application::restore(&case.text, case.options.clone(), &saved);
         let error = refused.map(drop).expect_err("refused").to_string();
-        let expected = format!("it has version {version} of the format, this program reads 2");
+        let expected =
+            format!("it has version {version} of the format, this program reads 2 and 3");
         assert!(error.contains(&expected) && error.contains("start the application"), "{error}");
     }
 }
@@ -106,5 +107,68 @@ fn a_snapshot_taken_with_another_rowtime_or_lateness_is_refused() {
     for changed in [with(Some("measured_at"), Some(5000)), with(Some("received_at"), Some(6000))] {
         let error = restore(changed).expect_err("it differs");
         assert!(error.contains("rowtime or allowed lateness differ"), "{error}");
+    }
+}
+
+#[test]
+fn a_snapshot_of_the_version_before_checksums_is_read() {
+    for case in all().iter().filter(|case| case.refused.is_none()) {
+        let mut application = case.application();
+        let (before, _) = case.steps.split_at(case.steps.len() / 2);
+        feed(&mut application, before, 3, &mut Lines::default());
+        let saved = application.snapshot().expect("it can be saved");
+        let older = [b"EDDYSQL\x02", &saved[12..]].concat();
+        let mut restored = Application::restore(&case.text, case.options.clone(), &older)
+            .unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        assert_eq!(restored.snapshot().expect("it can be saved"), saved, "{}", case.name);
+    }
+}
+
+#[test]
+fn every_damaged_byte_of_a_snapshot_is_an_error() {
+    let cases = all();
+    let case = cases.iter().find(|case| case.name == "full_join_window").expect("it is there");
+    let mut application = case.application();
+    let (before, _) = case.steps.split_at(case.steps.len() / 2);
+    feed(&mut application, before, 3, &mut Lines::default());
+    let mut saved = application.snapshot().expect("it can be saved");
+    for at in 0..saved.len() {
+        for flipped in [0x01, 0x80, 0xff] {
+            saved[at] ^= flipped;
+            let restored = Application::restore(&case.text, case.options.clone(), &saved);
+            assert!(restored.is_err(), "byte {at} ^ {flipped:#x}");
+            saved[at] ^= flipped;
+        }
+    }
+    assert!(Application::restore(&case.text, case.options.clone(), &saved).is_ok());
+}
+
+proptest::proptest! {
+    #[test]
+    fn damage_at_several_places_is_an_error_and_no_panic(
+        which in proptest::prelude::any::<proptest::sample::Index>(),
+        places in proptest::collection::vec(
+            (proptest::prelude::any::<proptest::sample::Index>(), 1..=u8::MAX), 1..6),
+    ) {
+        static SAVED: std::sync::OnceLock<Vec<(Case, Vec<u8>)>> = std::sync::OnceLock::new();
+        let saved = SAVED.get_or_init(|| {
+            let cases = all().into_iter().filter(|case| case.refused.is_none());
+            let saved = cases.map(|case| {
+                let mut application = case.application();
+                let (before, _) = case.steps.split_at(case.steps.len() / 2);
+                feed(&mut application, before, 3, &mut Lines::default());
+                let saved = application.snapshot().expect("it can be saved");
+                (case, saved)
+            });
+            saved.collect()
+        });
+        let (case, intact) = &saved[which.index(saved.len())];
+        let mut damaged = intact.clone();
+        for (place, flipped) in places {
+            let at = place.index(damaged.len());
+            damaged[at] ^= flipped;
+        }
+        proptest::prop_assume!(damaged != *intact);
+        proptest::prop_assert!(Application::restore(&case.text, case.options.clone(), &damaged).is_err());
     }
 }
