@@ -6,6 +6,7 @@
 mod dashboards;
 mod discover;
 mod embedded;
+mod files;
 mod kcl;
 mod run;
 mod score;

@@ -340,7 +340,8 @@ mod tests {
     #[test]
     fn explanations_from_no_number_on_are_refused() {
         let settings = DetectorSettings { explain_from: Some(f64::NAN), ..settings() };
-        let refused = Detector::new(&settings, schema()).expect_err("no score is at least that");
+        let refused = Detector::new(&settings, Arc::new(Schema::walkthrough()));
+        let refused = refused.expect_err("no score is at least that");
         assert!(matches!(refused, DetectorSettingsError::ExplainFrom { .. }));
     }
 

@@ -90,6 +90,9 @@ pub const MAX_SCROLL_KEEP_ALIVE_MS: u64 = 60 * 60 * 1000;
 /// Searches of one `_msearch` request.
 pub const MAX_SEARCHES: usize = 1_000;
 
+/// Bytes of the answers of one `_msearch` request: behind them searches are refused, one by one.
+pub const MAX_SEARCHES_BYTES: usize = 100 << 20;
+
 /// Buckets of one aggregation that are made by queries (`filters`, `date_range`): each takes a bit a
 /// document while it is counted.
 pub const MAX_FILTERS: usize = 256;

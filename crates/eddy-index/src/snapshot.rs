@@ -131,8 +131,12 @@ impl Snapshot {
     }
 }
 
-/// A date as queries have it: ISO 8601, milliseconds since the epoch, or `now-15m`.
+/// A date as queries have it: ISO 8601, milliseconds since the epoch, or `now-15m`. Four digits are a
+/// year.
 pub fn date_ms(text: &str, now_ms: i64) -> Option<i64> {
+    if let (Ok(ms), true) = (text.parse::<i64>(), text.len() != 4) {
+        return Some(ms);
+    }
     dates::from_query(&Value::from(text), now_ms, Rounding::Down)
 }
 

@@ -5,8 +5,28 @@ use serde_yaml_ng::Value as Yaml;
 
 /// The JSON that a template in YAML means: `!Sub x` is `{"Fn::Sub": x}`.
 pub(crate) fn to_json(text: &str) -> Result<Json, String> {
+    check_depth(text)?;
     let yaml: Yaml = serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?;
     Ok(json(yaml))
+}
+
+/// Brackets in one another. No template has so many; the parser takes quadratic time before it says
+/// that there are too many.
+const MAX_DEPTH: usize = 1000;
+
+fn check_depth(text: &str) -> Result<(), String> {
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(format!("more than {MAX_DEPTH} [ or {{ in one another"));
+        }
+    }
+    Ok(())
 }
 
 fn json(yaml: Yaml) -> Json {

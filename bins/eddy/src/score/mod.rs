@@ -18,6 +18,7 @@ use columns::{CsvColumns, JsonColumns, Row};
 use lines::Lines;
 use model_file::ModelFile;
 
+use crate::files::each_has_one_use;
 use crate::signals::is_broken_pipe;
 
 /// Lines that wait at most for a column's first value: one that has none by then is no reading.
@@ -105,8 +106,11 @@ impl ForestArgs {
 
 /// Scores the input to its end.
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
+    let files = [("--save", args.save.as_deref()), ("the input", args.input.as_deref())];
+    each_has_one_use(files.into_iter().filter_map(|(option, file)| Some((option, file?))))?;
     let input: Box<dyn Read> = match &args.input {
         None => Box::new(std::io::stdin().lock()),
+        Some(path) if path.is_dir() => bail!("cannot read {}: it is a folder", path.display()),
         Some(path) => {
             Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
         }

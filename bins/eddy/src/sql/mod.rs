@@ -21,6 +21,7 @@ use eddy_sql::{Application, Arrival, Emission, InputBatch, Rowtime, Watched};
 use lines::LineReader;
 use load::Loaded;
 
+use crate::files::each_has_one_use;
 use crate::serve::{self, Shown, Told, application_view, memory_bytes};
 use crate::signals::{is_broken_pipe, on_signals};
 
@@ -140,6 +141,10 @@ fn filter(path: &Path, args: &SqlArgs, page: Option<(SocketAddr, Option<String>)
              kinesis:STREAM and firehose:STREAM are services; or name it in a settings file"
         );
     };
+    let files = [("--source", source), ("--sink", sink)]
+        .map(|(option, text)| (option, Some(Path::new(text.as_str())).filter(|_| text != "-")));
+    let files = files.into_iter().chain([("--errors", args.errors.as_deref())]);
+    each_has_one_use(files.filter_map(|(option, file)| Some((option, file?))))?;
     let mut lines = LineReader::open(source, args.preprocess.as_deref())?;
     let sample = |lines: &mut LineReader| lines.sample();
     let loaded = load::load(path, args, Some(&mut || sample(&mut lines)))?;

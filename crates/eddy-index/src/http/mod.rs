@@ -34,6 +34,8 @@ pub fn router(index: Arc<Index>) -> Router {
 /// An answer: a status and a JSON value, or text.
 enum Answer {
     Json(u16, Value),
+    /// JSON as it is sent, of answers too large to be kept as values.
+    Written(String),
     Text(String),
 }
 
@@ -54,6 +56,10 @@ async fn handle(State(index): State<Arc<Index>>, request: Request) -> Response {
             let body = if is_head { Body::empty() } else { Body::from(value.to_string()) };
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Answer::Written(text) => {
+            let body = if is_head { Body::empty() } else { Body::from(text) };
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         Answer::Text(text) => {
             ([(header::CONTENT_TYPE, "text/plain; charset=UTF-8")], text).into_response()

@@ -55,14 +55,28 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Statement>, SqlError> {
 /// statement: each makes the tree deeper, and trees are walked by recursion.
 const MAX_DEPTH: usize = 200;
 
+/// CASEs in one another: the parser takes few more, and says of the next that it misses an end.
+const MAX_CASES: usize = 40;
+
+/// Columns of a stream, far above what a record of 1 MiB has use for.
+const MAX_COLUMNS: usize = 10_000;
+
 fn check_depth(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     // Operators of the chain at each open parenthesis, and of all; UNIONs of the statement.
     let (mut open, mut n_open, mut n_unions) = (vec![0_usize], 0_usize, 0_usize);
+    let mut n_cases = 0_usize;
     for token in tokens {
         match keyword(&token.token) {
-            Keyword::CREATE => n_unions = 0,
+            Keyword::CREATE => (n_unions, n_cases) = (0, 0),
             Keyword::UNION => n_unions += 1,
+            Keyword::CASE => n_cases += 1,
+            Keyword::END => n_cases = n_cases.saturating_sub(1),
             _ => {}
+        }
+        if n_cases > MAX_CASES {
+            let problem = format!("more than {MAX_CASES} of them in one another");
+            return Err(SqlError::new(token.span.start, "CASE", problem)
+                .instead("write CASE WHEN .. THEN .. WHEN .. THEN .. END"));
         }
         if n_unions > MAX_DEPTH {
             let problem = format!("more than {MAX_DEPTH} of them in one statement");
@@ -249,7 +263,13 @@ fn statement(tokens: &[TokenWithSpan]) -> Result<Statement, SqlError> {
 fn stream(mut cursor: Cursor<'_>) -> Result<StreamDecl, SqlError> {
     let name = cursor.name("CREATE STREAM")?;
     let mut columns: Vec<(Name, Type)> = Vec::new();
-    for part in cursor.list("CREATE STREAM")? {
+    let place = cursor.place();
+    let parts = cursor.list("CREATE STREAM")?;
+    if parts.len() > MAX_COLUMNS {
+        let problem = format!("more than {MAX_COLUMNS} columns");
+        return Err(SqlError::new(place, "CREATE STREAM", problem));
+    }
+    for part in parts {
         let mut column = Cursor { tokens: part, at: 0 };
         let column_name = column.name("CREATE STREAM")?;
         let type_place = column.place();
