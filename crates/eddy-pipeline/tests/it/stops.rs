@@ -92,7 +92,9 @@ async fn a_request_hangs(firehose: &FirehoseDouble) {
 async fn hangs_for_good(first: Stop) {
     let world = World::start().await;
     let hanging = FirehoseDouble::new("scored");
-    (0..100).for_each(|_| drop(hanging.faults.then(Fault::Hang)));
+    for _ in 0..100 {
+        hanging.faults.then(Fault::Hang);
+    }
     let mut run = world.run(&hanging).await;
     a_request_hangs(&hanging).await;
 
