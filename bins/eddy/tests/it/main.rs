@@ -13,4 +13,5 @@ mod run;
 mod score;
 #[cfg(feature = "sql")]
 mod sql;
+mod stops;
 mod support;
