@@ -213,3 +213,24 @@ fn a_run_whose_stream_does_not_answer_ends_at_the_first_signal() {
     assert!(told.elapsed() < std::time::Duration::from_secs(20), "{:?}", told.elapsed());
     drop(connection);
 }
+
+#[test]
+fn a_file_that_is_read_is_not_written_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = file(folder.path(), "app.sql", PASS);
+    let schema = file(folder.path(), "schema.json", SCHEMA);
+    let readings = file(folder.path(), "readings", READING);
+    let new = folder.path().join("new").display().to_string();
+    let options = ["run", &app, "--schema", &schema, "--rowtime", "at"];
+    for more in [
+        &["--source", &readings, "--sink", &readings][..],
+        &["--source", &readings, "--sink", "-", "--errors", &readings],
+        &["--source", &readings, "--sink", &new, "--errors", &new],
+    ] {
+        let said = complaint(&[&options[..], more].concat(), "");
+        assert!(said.contains("give each a file of its own"), "{said}");
+    }
+    let said = complaint(&["score", "--format", "ndjson", "--save", &readings, &readings], "");
+    assert!(said.contains("--save and the input are both"), "{said}");
+    assert_eq!(std::fs::read_to_string(&readings).expect("it is still there"), READING);
+}

@@ -358,3 +358,27 @@ fn a_disk_that_refuses_to_grow_refuses_writes_and_loses_nothing() {
     let found: Value = index.search("anomalies", &json!({"size": 100})).expect("answers");
     assert!(found["hits"]["total"]["value"].as_u64().expect("a count") >= written.len() as u64);
 }
+
+#[tokio::test]
+async fn the_answers_of_many_searches_are_bounded_and_the_rest_are_refused_one_by_one() {
+    let endpoint = Endpoint::new();
+    let long = json!({"a": "x".repeat(250_000)}).to_string();
+    let body: String =
+        (0..20).map(|n| format!("{{\"index\":{{\"_id\":\"{n}\"}}}}\n{long}\n")).collect();
+    let (status, answer) = endpoint.call("POST", "/x/_bulk?refresh=true", &body).await;
+    assert_eq!((status, &answer["errors"]), (200, &json!(false)));
+
+    // Five megabytes each.
+    let lines = "{}\n{\"size\":20}\n".repeat(30);
+    for path in ["/x/_msearch", "/x/_msearch?filter_path=responses.status,responses.error"] {
+        let (status, answer) = endpoint.call("POST", path, &lines).await;
+        assert_eq!(status, 200);
+        let all = answer["responses"].as_array().expect("responses");
+        let n_found = all.iter().take_while(|one| one["status"] == 200).count();
+        assert!((1..25).contains(&n_found), "{n_found}");
+        assert_eq!(all.len(), 30);
+        for refused in &all[n_found..] {
+            assert_eq!(refused["status"], 413, "{refused}");
+        }
+    }
+}
