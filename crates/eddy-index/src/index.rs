@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::limits::{DELETE_BATCH, MAX_BODIES_BYTES, MAX_QUEUED_WRITES};
+use crate::limits::{DELETE_BATCH, MAX_BODIES_BYTES, MAX_QUEUED_WRITES, REQUESTS_PER_CORE};
 use crate::live::{Live, LiveDocument};
 use crate::scroll::Scrolls;
 use crate::store::{Shard, Store};
@@ -31,6 +31,8 @@ pub struct Index {
     housekeeping: Mutex<Option<JoinHandle<()>>>,
     // What the bodies of all requests at work may still take, in bytes.
     pub(crate) bodies: Arc<tokio::sync::Semaphore>,
+    // How many more requests may be at work.
+    at_work: tokio::sync::Semaphore,
 }
 
 /// What became of the documents that a query found.
@@ -77,6 +79,7 @@ impl Index {
                 }
             })
             .map_err(IndexError::io("start the index's housekeeping"))?;
+        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(Self {
             store,
             live,
@@ -86,6 +89,7 @@ impl Index {
             ends_housekeeping: Some(ends_housekeeping),
             housekeeping: Mutex::new(Some(housekeeping)),
             bodies: Arc::new(tokio::sync::Semaphore::new(MAX_BODIES_BYTES)),
+            at_work: tokio::sync::Semaphore::new(REQUESTS_PER_CORE * n_cores),
         }))
     }
 
@@ -143,6 +147,8 @@ impl Index {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, IndexError> {
+        // Never closed.
+        let _permit = self.at_work.acquire().await;
         let index = Arc::clone(self);
         tokio::task::spawn_blocking(move || work(&index))
             .await

@@ -87,6 +87,10 @@ pub const MAX_SCROLLS: usize = 500;
 /// of its moment on disk.
 pub const MAX_SCROLL_KEEP_ALIVE_MS: u64 = 60 * 60 * 1000;
 
+/// Requests at work at once, for each core: an answer of 10 000 hits takes 40 MB while it is made. More
+/// wait for their turn.
+pub const REQUESTS_PER_CORE: usize = 8;
+
 /// Searches of one `_msearch` request.
 pub const MAX_SEARCHES: usize = 1_000;
 

@@ -85,12 +85,20 @@ impl LineReader {
             lines.extend(whole.map(<[u8]>::to_vec));
             self.sampled.push_back(block);
         }
+        if lines.is_empty() {
+            // A command that failed says more than that there is nothing.
+            self.wait_for_command()?;
+        }
         Ok(lines)
     }
 
     /// The command's last word.
-    pub(super) fn finish(self) -> Result<()> {
-        if let Some(mut child) = self.preprocess {
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.wait_for_command()
+    }
+
+    fn wait_for_command(&mut self) -> Result<()> {
+        if let Some(child) = &mut self.preprocess {
             let status = child.wait()?;
             if !status.success() {
                 bail!("--preprocess ended with {status}");

@@ -215,6 +215,17 @@ fn a_run_whose_stream_does_not_answer_ends_at_the_first_signal() {
 }
 
 #[test]
+fn a_command_that_fails_before_its_first_line_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let app = file(folder.path(), "app.sql", PASS);
+    let said = complaint(
+        &["run", &app, "--source", "-", "--sink", "-", "--preprocess", "exit 3"],
+        READING,
+    );
+    assert!(said.contains("--preprocess ended with exit status: 3"), "{said}");
+}
+
+#[test]
 fn a_file_that_is_read_is_not_written_over() {
     let folder = tempfile::tempdir().expect("a folder");
     let app = file(folder.path(), "app.sql", PASS);
