@@ -14,18 +14,18 @@
 //! krcf's, or an 80 % range holds less than 70 or more than 90 of 100.
 
 use std::f64::consts::TAU;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
-use krcf::RandomCutForestOptions;
-use rcf::{Estimate, Forest, ForestSettings};
+use eddy_benches::forests::{Normal, krcf_options, our_settings};
+use rcf::{Estimate, Forest};
 use rcflib::rcf::{AugmentedRCF, RCFLarge};
 use serde_json::json;
 
 const N_TREES: usize = 50;
-const SAMPLE: usize = 256;
 const LEARNT: usize = 3000;
 const ASKED: usize = 2000;
 const STEPS: usize = 20;
@@ -43,27 +43,10 @@ struct Options {
     gauss2d: PathBuf,
 }
 
-/// SplitMix64 and the method of Box and Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0
-    }
-
-    fn next(&mut self) -> f64 {
-        let (u, v) = (self.uniform(), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
-    }
-}
-
 #[expect(clippy::cast_possible_truncation, reason = "readings are f32")]
 fn noisy_sine(noise: f64, seed: u64) -> Vec<f32> {
     let mut normal = Normal(seed);
-    let reading = |n: usize| (50.0 * (TAU * n as f64 / 60.0).sin() + noise * normal.next()) as f32;
+    let reading = |n: usize| (50.0 * (TAU * n as f64 / 60.0).sin() + noise * normal.draw()) as f32;
     (0..LEARNT + ASKED).map(reading).collect()
 }
 
@@ -100,12 +83,7 @@ impl Errors {
 }
 
 fn ours(dims: usize, shingle_size: usize, seed: u64) -> Result<Forest> {
-    let mut settings = ForestSettings::new(dims);
-    (settings.shingle_size, settings.seed, settings.n_trees) = (shingle_size, seed, N_TREES);
-    settings.sample_size = SAMPLE;
-    settings.time_decay = Some(0.1 / SAMPLE as f64);
-    settings.initial_accept_fraction = 1.0;
-    Ok(settings.build()?)
+    Ok(our_settings(dims, shingle_size, N_TREES, seed).build()?)
 }
 
 fn theirs(
@@ -114,28 +92,20 @@ fn theirs(
     seed: u64,
     rotation: bool,
 ) -> Result<RCFLarge<u64, u64>> {
-    let options = RandomCutForestOptions {
-        dimensions: dims,
-        shingle_size,
-        num_trees: Some(N_TREES),
-        sample_size: Some(SAMPLE),
-        output_after: Some(SAMPLE / 4),
-        random_seed: Some(seed),
-        parallel_execution_enabled: Some(false),
-        lambda: Some(0.1 / SAMPLE as f64),
-        internal_shingling: Some(true),
-        internal_rotation: Some(rotation),
-        initial_accept_fraction: Some(1.0),
-        ..RandomCutForestOptions::default()
-    };
-    options.to_rcf().map_err(|error| anyhow::anyhow!("krcf: {error:?}"))
+    let mut options = krcf_options(dims, shingle_size, N_TREES, seed);
+    options.internal_rotation = Some(rotation);
+    known(options.to_rcf())
+}
+
+/// What krcf says, whose errors are none of the standard's.
+fn known<T>(answer: Result<T, impl Debug>) -> Result<T> {
+    answer.map_err(|error| anyhow!("krcf: {error:?}"))
 }
 
 /// The steps that krcf's core imputes one after the other, each from those before it.
 fn mended(forest: &RCFLarge<u64, u64>, shingle_size: usize) -> Result<Vec<f32>> {
-    let whole = forest.shingled_point(&[0.0]).map_err(|error| anyhow::anyhow!("{error:?}"))?;
-    ensure!(whole.len() == shingle_size, "the shingle is whole");
-    let mut shingle = whole;
+    let mut shingle = known(forest.shingled_point(&[0.0]))?;
+    ensure!(shingle.len() == shingle_size, "the shingle is whole");
     let mut steps = Vec::with_capacity(STEPS);
     for step in 0..STEPS {
         // The first shingle has its place for the next number already.
@@ -143,8 +113,7 @@ fn mended(forest: &RCFLarge<u64, u64>, shingle_size: usize) -> Result<Vec<f32>> 
             shingle.rotate_left(1);
         }
         let last = shingle_size - 1;
-        let found = forest.impute_missing_values(&[last], &shingle);
-        let found = found.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let found = known(forest.impute_missing_values(&[last], &shingle))?;
         shingle[last] = found[0];
         steps.push(found[0]);
     }
@@ -174,24 +143,19 @@ fn sine(shingle_size: usize, noise: f64, n_seeds: u64) -> Result<Sine> {
                 let truth = &readings[at..at + STEPS];
                 errors.forecast.add_estimate(&forest.forecast(STEPS)?, truth);
                 for (forest, errors) in [&plain, &rotated].into_iter().zip(&mut errors.theirs) {
-                    let found = forest.extrapolate(STEPS);
-                    let found = found.map_err(|error| anyhow::anyhow!("{error:?}"))?;
-                    errors.add(&found.values, truth);
+                    errors.add(&known(forest.extrapolate(STEPS))?.values, truth);
                 }
                 errors.mended.add(&mended(&plain, shingle_size)?, truth);
             }
             if asked.is_some_and(|asked| asked % 7 == 0) {
                 let truth = std::slice::from_ref(reading);
                 errors.imputed.add_estimate(&forest.impute(&[f32::NAN], &[0])?, truth);
-                let found = plain.impute_missing_values(&[0], &[0.0]);
-                let found = found.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+                let found = known(plain.impute_missing_values(&[0], &[0.0]))?;
                 errors.theirs_imputed.add(&found, truth);
             }
             forest.update(std::slice::from_ref(reading))?;
             for forest in [&mut plain, &mut rotated] {
-                forest
-                    .update(std::slice::from_ref(reading), 0)
-                    .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+                known(forest.update(std::slice::from_ref(reading), 0))?;
             }
         }
     }
@@ -207,7 +171,7 @@ fn gauss2d(points: &[[f32; 2]], hidden: usize, n_seeds: u64) -> Result<[Errors; 
         let mut other = theirs(2, 1, seed, false)?;
         for point in history {
             forest.update(point)?;
-            other.update(point, 0).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            known(other.update(point, 0))?;
         }
         for point in rest {
             let truth = &point[hidden..=hidden];
@@ -215,8 +179,8 @@ fn gauss2d(points: &[[f32; 2]], hidden: usize, n_seeds: u64) -> Result<[Errors; 
             observation[hidden] = f32::NAN;
             errors[0].add_estimate(&forest.impute(&observation, &[hidden])?, truth);
             observation[hidden] = 0.0;
-            let found = other.impute_missing_values(&[hidden], &observation);
-            errors[1].add(&found.map_err(|error| anyhow::anyhow!("{error:?}"))?, truth);
+            let found = known(other.impute_missing_values(&[hidden], &observation))?;
+            errors[1].add(&found, truth);
         }
     }
     Ok(errors)

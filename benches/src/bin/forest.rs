@@ -24,12 +24,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use eddy_benches::forests::{self, Normal, SAMPLE};
 use krcf::{RandomCutForest, RandomCutForestOptions};
 use rcf::{Forest, ForestSettings};
 use rcflib::rcf::AugmentedRCF;
 use serde_json::json;
 
-const SAMPLE: usize = 256;
 const WARM_UP: usize = 20_000;
 /// Points between two looks at krcf's samples: few enough that hardly any newcomer leaves between.
 const LOOK_EVERY: usize = 20;
@@ -91,23 +91,6 @@ fn options() -> Result<Options> {
     Ok(options)
 }
 
-/// SplitMix64 and the method of Box and Muller.
-struct Normal(u64);
-
-impl Normal {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (((mixed ^ (mixed >> 31)) >> 11) as f64 + 0.5) / 9_007_199_254_740_992.0
-    }
-
-    fn next(&mut self) -> f64 {
-        let (u, v) = (self.uniform(), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
-}
-
 /// Points; those of another part are others.
 #[expect(clippy::cast_possible_truncation, reason = "points are f32; parts are few")]
 fn data(options: &Options, configuration: Configuration, part: u64, n_points: usize) -> Vec<f32> {
@@ -119,37 +102,20 @@ fn data(options: &Options, configuration: Configuration, part: u64, n_points: us
     let mut normal = Normal(options.seed.wrapping_add(part));
     let phase = |at: usize| std::f64::consts::TAU * at as f64 / 60.0;
     let number = |at: usize| match configuration.shingle {
-        1 => normal.next() as f32,
-        _ => (10.0 * phase(at).sin() + normal.next()) as f32,
+        1 => normal.draw() as f32,
+        _ => (10.0 * phase(at).sin() + normal.draw()) as f32,
     };
     (0..n_numbers).map(number).collect()
 }
 
 fn krcf_options(configuration: Configuration, seed: u64) -> RandomCutForestOptions {
-    RandomCutForestOptions {
-        dimensions: configuration.dims,
-        shingle_size: configuration.shingle,
-        num_trees: Some(configuration.trees),
-        sample_size: Some(SAMPLE),
-        output_after: Some(SAMPLE / 4),
-        random_seed: Some(seed),
-        parallel_execution_enabled: Some(false),
-        lambda: Some(0.1 / SAMPLE as f64),
-        internal_shingling: Some(true),
-        initial_accept_fraction: Some(1.0),
-        ..RandomCutForestOptions::default()
-    }
+    let Configuration { dims, shingle, trees } = configuration;
+    forests::krcf_options(dims, shingle, trees, seed)
 }
 
 fn settings(configuration: Configuration, seed: u64) -> ForestSettings {
-    let mut settings = ForestSettings::new(configuration.dims);
-    settings.shingle_size = configuration.shingle;
-    settings.n_trees = configuration.trees;
-    settings.sample_size = SAMPLE;
-    settings.time_decay = Some(0.1 / SAMPLE as f64);
-    settings.initial_accept_fraction = 1.0;
-    settings.seed = seed;
-    settings
+    let Configuration { dims, shingle, trees } = configuration;
+    forests::our_settings(dims, shingle, trees, seed)
 }
 
 /// What is timed: score, then update, of one implementation.

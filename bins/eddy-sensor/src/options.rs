@@ -136,14 +136,10 @@ impl Options {
 
     /// Records and labels written to one file would overwrite each other.
     pub(crate) fn check_files(&self) -> Result<()> {
-        let (Some(file), Some(labels)) = (&self.file, &self.labels) else { return Ok(()) };
-        // Such as /dev/null.
-        if file.metadata().is_ok_and(|found| !found.is_file()) {
-            return Ok(());
-        }
-        let whole = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        if whole(file) == whole(labels) {
-            bail!("--file and --labels are both {}: choose another for one", file.display());
+        let files = [("--file", &self.file), ("--labels", &self.labels)];
+        let files = files.into_iter().filter_map(|(option, file)| Some((option, file.as_deref()?)));
+        if let Some((one, other, path)) = eddy_stream::named_twice(files) {
+            bail!("{one} and {other} are both {}: give each a file of its own", path.display());
         }
         Ok(())
     }

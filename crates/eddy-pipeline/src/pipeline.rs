@@ -79,7 +79,7 @@ impl Pipeline {
             started = start => started?,
             // Nothing was read: there is nothing to settle, and a stream that cannot be reached may
             // take long to say so.
-            () = told_to_stop(&mut told) => return Ok(()),
+            Ok(_) = told.wait_for(|stop| matches!(stop, Stop::Now | Stop::Abort)) => return Ok(()),
         };
         let pipeline = Arc::new(self);
         let mut run = Run {

@@ -91,7 +91,6 @@ impl Settings {
 
     /// A file that two parts would write, or that is read and written.
     fn shared_file(&self) -> Option<String> {
-        let mut files = HashSet::new();
         let sinks = self.sinks.iter().filter_map(|sink| match &sink.sink {
             SinkSettings::File { path, .. } | SinkSettings::Index { path, .. } => Some(path),
             _ => None,
@@ -100,12 +99,12 @@ impl Settings {
             SourceSettings::File { path, .. } => Some(path),
             _ => None,
         };
-        sinks.chain([&self.dead_letters, &self.state.path]).chain(source).find_map(|path| {
-            let twice = !files.insert(resolved(path));
-            twice.then(|| {
-                format!("{} has two uses: source, sinks, dead_letters and state need files of their own", path.display())
-            })
-        })
+        let all = sinks.chain([&self.dead_letters, &self.state.path]).chain(source);
+        let (_, _, path) = eddy_stream::named_twice(all.map(|path| ((), path.as_path())))?;
+        Some(format!(
+            "{} has two uses: source, sinks, dead_letters and state need files of their own",
+            path.display()
+        ))
     }
 
     fn state_problem(&self) -> Option<String> {
@@ -129,7 +128,7 @@ impl Settings {
                 let url = archive.url.trim_end_matches('/');
                 let place = match bucket_of(url) {
                     Some(_) => PathBuf::from(url),
-                    None => resolved(Path::new(url)),
+                    None => eddy_stream::resolved(Path::new(url)),
                 };
                 (!urls.insert(place)).then(|| {
                     format!(
@@ -209,19 +208,6 @@ fn endpoint_problem(part: &str, connection: &ConnectionSettings) -> Option<Strin
         url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
     });
     (!good).then(|| format!("{part}: endpoint_url must be such as http://127.0.0.1:4567"))
-}
-
-/// The path as others name it, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    match (path.canonicalize(), folder.canonicalize(), path.file_name()) {
-        (Ok(whole), ..) => whole,
-        (_, Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
-    }
 }
 
 #[cfg(test)]

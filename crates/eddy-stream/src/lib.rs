@@ -24,6 +24,7 @@ mod memory;
 mod sink;
 mod source;
 mod state;
+mod uses;
 
 pub use backoff::Backoff;
 pub use clock::{Clock, SystemClock};
@@ -35,3 +36,4 @@ pub use memory::{MemoryDeadLetters, MemorySink, MemorySource, MemoryStateStore};
 pub use sink::{Archive, ArchiveStart, Archived, DeadLetterSink, PartitionArchive, Rejected, Sink};
 pub use source::{Assignment, Batch, Partition, PartitionReader, Source, Start};
 pub use state::{PartitionState, StateChange, StateStore, StateView};
+pub use uses::{named_twice, resolved};

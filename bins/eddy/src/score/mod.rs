@@ -106,8 +106,7 @@ impl ForestArgs {
 
 /// Scores the input to its end.
 pub(crate) fn run(args: &ScoreArgs) -> Result<()> {
-    let files = [("--save", args.save.as_deref()), ("the input", args.input.as_deref())];
-    each_has_one_use(files.into_iter().filter_map(|(option, file)| Some((option, file?))))?;
+    each_has_one_use([("--save", args.save.as_deref()), ("the input", args.input.as_deref())])?;
     let input: Box<dyn Read> = match &args.input {
         None => Box::new(std::io::stdin().lock()),
         Some(path) if path.is_dir() => bail!("cannot read {}: it is a folder", path.display()),

@@ -134,6 +134,11 @@ pub(crate) fn run(
     }
 }
 
+/// The file that a source or a sink is, if it is one.
+fn file_of(named: &str) -> Option<&Path> {
+    (named != "-").then(|| Path::new(named))
+}
+
 fn filter(path: &Path, args: &SqlArgs, page: Option<(SocketAddr, Option<String>)>) -> Result<()> {
     let (Some(source), Some(sink)) = (&args.source, &args.sink) else {
         bail!(
@@ -141,10 +146,11 @@ fn filter(path: &Path, args: &SqlArgs, page: Option<(SocketAddr, Option<String>)
              kinesis:STREAM and firehose:STREAM are services; or name it in a settings file"
         );
     };
-    let files = [("--source", source), ("--sink", sink)]
-        .map(|(option, text)| (option, Some(Path::new(text.as_str())).filter(|_| text != "-")));
-    let files = files.into_iter().chain([("--errors", args.errors.as_deref())]);
-    each_has_one_use(files.filter_map(|(option, file)| Some((option, file?))))?;
+    each_has_one_use([
+        ("--source", file_of(source)),
+        ("--sink", file_of(sink)),
+        ("--errors", args.errors.as_deref()),
+    ])?;
     let mut lines = LineReader::open(source, args.preprocess.as_deref())?;
     let sample = |lines: &mut LineReader| lines.sample();
     let loaded = load::load(path, args, Some(&mut || sample(&mut lines)))?;

@@ -186,17 +186,17 @@ fn a_run_whose_stream_does_not_answer_ends_at_the_first_signal() {
     let folder = tempfile::tempdir().expect("a folder");
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = silent.local_addr().expect("bound");
-    let state = folder.path().join("state");
     let settings = file(
         folder.path(),
         "settings.toml",
         &format!(
             "[source]\ntype = \"kinesis\"\nstream = \"x\"\n[source.connection]\nregion = \"us-east-1\"\n\
-             endpoint_url = \"http://{address}\"\n[[sinks]]\ntype = \"stdout\"\n[state]\npath = {state:?}\n"
+             endpoint_url = \"http://{address}\"\n[[sinks]]\ntype = \"stdout\"\n"
         ),
     );
     let mut child = Command::new(env!("CARGO_BIN_EXE_eddy"))
         .args(["run", &settings])
+        .current_dir(folder.path())
         .env("AWS_ACCESS_KEY_ID", "a")
         .env("AWS_SECRET_ACCESS_KEY", "b")
         .stdout(Stdio::null())
